@@ -1,0 +1,157 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+)
+
+// Defaults of Config.
+const (
+	DefaultPrefix       = "rs_"
+	DefaultIdleTTL      = 30 * time.Minute
+	DefaultMaxTTL       = 24 * time.Hour
+	DefaultMaxPerOwner  = 64
+	DefaultMaxPerTenant = 20_000
+	DefaultMaxTotal     = 100_000
+	DefaultMaxBytes     = 4 << 20
+	DefaultShards       = 64
+	DefaultSweepEvery   = time.Second
+)
+
+// Limits of what a request may attach to a session.
+const (
+	MaxName      = 128 // bytes
+	MaxLabels    = 16
+	MaxLabelKey  = 64  // bytes
+	MaxLabelText = 256 // bytes
+	maxClient    = 128 // bytes of each part of Client; more is cut off
+	maxMaxTTL    = 10 * 365 * 24 * time.Hour
+)
+
+// Config bounds a Directory. A zero field means its default, or less where
+// another field leaves less room.
+type Config struct {
+	Prefix       string        // of every ID: 1–8 lower-case letters and "_"
+	IdleTTL      time.Duration // ceiling, from the last completed call
+	MaxTTL       time.Duration // ceiling, from the opening
+	MaxPerOwner  int           // sessions of one owner; its own least recent idle one makes room
+	MaxPerTenant int           // sessions of one tenant
+	MaxTotal     int           // sessions of all
+	MaxBytes     int64         // committed state of one session
+	Shards       int           // locks; an owner's sessions share one
+	SweepEvery   time.Duration // how late the end of an expired session may be noticed
+}
+
+// withDefaults fills zero fields. A default never exceeds the ceiling that
+// another field sets.
+func (c Config) withDefaults() Config {
+	if c.Prefix == "" {
+		c.Prefix = DefaultPrefix
+	}
+	if c.MaxTTL == 0 {
+		c.MaxTTL = max(DefaultMaxTTL, c.IdleTTL)
+	}
+	if c.IdleTTL == 0 {
+		c.IdleTTL = min(DefaultIdleTTL, c.MaxTTL)
+	}
+	if c.MaxTotal == 0 {
+		c.MaxTotal = max(DefaultMaxTotal, c.MaxPerTenant, c.MaxPerOwner)
+	}
+	if c.MaxPerTenant == 0 {
+		c.MaxPerTenant = min(max(DefaultMaxPerTenant, c.MaxPerOwner), c.MaxTotal)
+	}
+	if c.MaxPerOwner == 0 {
+		c.MaxPerOwner = min(DefaultMaxPerOwner, c.MaxPerTenant)
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.Shards == 0 {
+		c.Shards = DefaultShards
+	}
+	if c.SweepEvery == 0 {
+		c.SweepEvery = DefaultSweepEvery
+	}
+	return c
+}
+
+var prefixPattern = regexp.MustCompile(`^[a-z]{1,8}_$`)
+
+// Validate reports every field that is out of range, and every pair that
+// contradicts itself, as one joined error. Zero fields are valid.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	check := func(ok bool, field string, got any, want string) {
+		if !ok {
+			errs = append(errs, fmt.Errorf("sessions: %s is %v: want %s", field, got, want))
+		}
+	}
+	check(prefixPattern.MatchString(c.Prefix), "prefix", c.Prefix, `1 to 8 lower-case letters and "_"`)
+	check(c.IdleTTL >= time.Millisecond, "idle_ttl", c.IdleTTL, "at least 1ms")
+	check(c.MaxTTL >= c.IdleTTL, "max_ttl", c.MaxTTL, fmt.Sprintf("at least idle_ttl, %v", c.IdleTTL))
+	check(c.MaxTTL <= maxMaxTTL, "max_ttl", c.MaxTTL, fmt.Sprintf("at most %v", maxMaxTTL))
+	check(c.MaxPerOwner >= 1, "max_per_owner", c.MaxPerOwner, "at least 1")
+	check(c.MaxPerTenant >= c.MaxPerOwner, "max_per_tenant", c.MaxPerTenant, fmt.Sprintf("at least max_per_owner, %d", c.MaxPerOwner))
+	check(c.MaxTotal >= c.MaxPerTenant, "max_total", c.MaxTotal, fmt.Sprintf("at least max_per_tenant, %d", c.MaxPerTenant))
+	check(c.MaxTotal <= 1<<24, "max_total", c.MaxTotal, "at most 16777216")
+	check(c.MaxBytes >= 1, "max_bytes", c.MaxBytes, "at least 1")
+	check(c.Shards >= 1 && c.Shards <= 1<<12, "shards", c.Shards, "1 to 4096")
+	check(c.SweepEvery >= time.Millisecond, "sweep_every", c.SweepEvery, "at least 1ms")
+	return errors.Join(errs...)
+}
+
+// admit checks p against the ceilings and returns it with the TTLs filled in
+// and the client's description cut to size.
+func (c *Config) admit(p Params) (Params, error) {
+	ttl := func(name string, asked *time.Duration, ceiling time.Duration) error {
+		switch {
+		case *asked == 0:
+			*asked = ceiling
+		case *asked < 0:
+			return fault.Newf(fault.Invalid, "%s is %v: want more than 0 and at most %v", name, *asked, ceiling)
+		case *asked > ceiling:
+			return fault.Newf(fault.Invalid, "%s is %v: the ceiling is %v; ask for less or leave it out", name, *asked, ceiling)
+		}
+		return nil
+	}
+	if err := ttl("idle TTL", &p.IdleTTL, c.IdleTTL); err != nil {
+		return p, err
+	}
+	if err := ttl("absolute TTL", &p.MaxTTL, c.MaxTTL); err != nil {
+		return p, err
+	}
+	if len(p.Name) > MaxName || !utf8.ValidString(p.Name) {
+		return p, fault.Newf(fault.Invalid, "the session name has %d bytes: want valid UTF-8 of at most %d", len(p.Name), MaxName)
+	}
+	if len(p.Labels) > MaxLabels {
+		return p, fault.Newf(fault.Invalid, "there are %d labels: want at most %d", len(p.Labels), MaxLabels)
+	}
+	for k, v := range p.Labels {
+		if k == "" || len(k) > MaxLabelKey || len(v) > MaxLabelText || !utf8.ValidString(k) || !utf8.ValidString(v) {
+			return p, fault.Newf(fault.Invalid, "label %.64q has %d bytes of key and %d of text: want valid UTF-8, 1 to %d and at most %d",
+				k, len(k), len(v), MaxLabelKey, MaxLabelText)
+		}
+	}
+	p.Client = p.Client.cut()
+	return p, nil
+}
+
+// cut bounds what a client says about itself.
+func (c Client) cut() Client {
+	for _, s := range []*string{&c.Name, &c.Version, &c.Revision, &c.Transport} {
+		if len(*s) > maxClient {
+			n := maxClient
+			for n > 0 && !utf8.RuneStart((*s)[n]) {
+				n--
+			}
+			*s = string([]byte((*s)[:n])) // a copy: the rest of the long string can go
+		}
+	}
+	return c
+}

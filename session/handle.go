@@ -1,0 +1,191 @@
+package session
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unique"
+)
+
+// Handle is one call's hold on a session: while it is not released, no cap and
+// no idle TTL ends the session. Its methods may be called from any goroutine of
+// the call.
+type Handle struct {
+	e        *entry
+	released atomic.Bool
+	failed   atomic.Bool
+
+	// The version that the next write demands, if expecting. Set before the
+	// writes of a call, then owned by whoever holds the store's turn.
+	expecting atomic.Bool
+	expected  atomic.Uint64
+}
+
+// ID returns the session's id, which only its owner may see.
+func (h *Handle) ID() ID { return h.e.id }
+
+// Owner returns whose session it is.
+func (h *Handle) Owner() Owner { return h.e.own.Owner }
+
+// Info returns a snapshot of the session. It is not a use.
+func (h *Handle) Info() Info {
+	s := h.e.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.e.infoLocked(s.dir.now())
+}
+
+// Version returns how many commits the session has seen.
+func (h *Handle) Version() uint64 {
+	if st := h.e.store.Load(); st != nil {
+		return st.currentVersion()
+	}
+	return 0
+}
+
+// Expires returns when the session ends if no call follows those in flight.
+func (h *Handle) Expires() time.Time {
+	s := h.e.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dir.time(h.e.expiresLocked(s.dir.now()))
+}
+
+// Context returns a context that is canceled, with an *Ended as its cause, when
+// the session is deleted, ended by an operator or closed; and when it is over
+// age and the calls then in flight are done. It is made on first use.
+func (h *Handle) Context() context.Context {
+	s := h.e.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return h.e.contextLocked()
+}
+
+// Release ends the call: it counts as completed, and the idle TTL starts anew.
+// Releasing twice is the same as once.
+func (h *Handle) Release() {
+	if h.released.Swap(true) {
+		return
+	}
+	e := h.e
+	s := e.shard
+	s.mu.Lock()
+	if e.phase == ended {
+		s.mu.Unlock()
+		return
+	}
+	now := s.dir.now()
+	e.inFlight--
+	s.tally.inFlight--
+	e.calls++
+	if h.failed.Load() {
+		e.errors++
+	}
+	e.lastUsed = now
+	if e.phase == live {
+		e.own.part.touch(e, now)
+	}
+	p := s.unpinnedLocked(e, now)
+	s.mu.Unlock()
+	p.finish()
+}
+
+// Fail marks the call as failed: Release will count it among the errors too.
+func (h *Handle) Fail() { h.failed.Store(true) }
+
+// Stream holds the session for an open stream until release is called. A
+// stream keeps the idle TTL and the caps away but is not a call: letting go of
+// it slides nothing. It may outlive the handle. Calling release twice is fine.
+func (h *Handle) Stream() (release func()) {
+	e := h.e
+	s := e.shard
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.phase == ended {
+		return func() {}
+	}
+	if e.phase == live {
+		s.pinLocked(e)
+	}
+	e.streams++
+	s.tally.streams++
+	return sync.OnceFunc(func() {
+		s.mu.Lock()
+		if e.phase == ended {
+			s.mu.Unlock()
+			return
+		}
+		e.streams--
+		s.tally.streams--
+		p := s.unpinnedLocked(e, s.dir.now())
+		s.mu.Unlock()
+		p.finish()
+	})
+}
+
+// SetClient notes which program uses the session now.
+func (h *Handle) SetClient(c Client) {
+	e := h.e
+	s := e.shard
+	client := unique.Make(c.cut())
+	s.mu.Lock()
+	if e.client == client || e.phase == ended {
+		s.mu.Unlock()
+		return
+	}
+	e.client = client
+	var p parting
+	e.tellLocked(&p, EventChanged, s.dir.now())
+	s.mu.Unlock()
+	p.finish()
+}
+
+// OnEnd registers fn to run when the session has ended: exactly once, after
+// what was registered later, under no lock, on the goroutine that ended it.
+// If it has ended already, fn runs at once. remove takes fn back if it has not
+// begun to run.
+func (h *Handle) OnEnd(fn func(Reason)) (remove func()) {
+	e := h.e
+	s := e.shard
+	s.mu.Lock()
+	id := e.addHookLocked(fn)
+	why := e.reason
+	s.mu.Unlock()
+	if id == 0 {
+		fn(why)
+		return func() {}
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.removeHookLocked(id)
+	}
+}
+
+// Expect makes the writes of this handle fail with a Conflict, code
+// "version_conflict", unless the session is at version. The handle's own
+// commits move the expectation along.
+func (h *Handle) Expect(version uint64) {
+	h.expected.Store(version)
+	h.expecting.Store(true)
+}
+
+// Keys returns the ids of all slots that were made by Key from the slot name
+// and hold something, sorted. It costs a look at every slot of the session.
+func (h *Handle) Keys(name string) []string {
+	if st := h.e.store.Load(); st != nil {
+		return st.keys(name)
+	}
+	return nil
+}
+
+// Export returns a copy of the committed state: the envelope of every slot,
+// {"schema":…,"data":…}, by the slot's name.
+func (h *Handle) Export() map[string]json.RawMessage {
+	if st := h.e.store.Load(); st != nil {
+		return st.export()
+	}
+	return map[string]json.RawMessage{}
+}

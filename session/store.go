@@ -1,0 +1,276 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+)
+
+// slotCost is what a slot counts for besides its name and its JSON, so that
+// very many tiny ones are bounded too.
+const slotCost = 96
+
+// store is the committed state of one session.
+type store struct {
+	dir *Directory
+
+	// turn has room for one: whoever put a token in is the session's one
+	// writer. Waiting for it can end with a context, which a mutex cannot.
+	turn chan struct{}
+
+	// warm says that decoded values may be kept, so that the sweeper comes.
+	warm atomic.Bool
+
+	mu sync.Mutex
+	// Owned by mu; cells, and the data and version of a cell, are written only
+	// by the writer, who may therefore read them without mu.
+	ended   *Ended // nil while the session lives
+	version uint64
+	bytes   int64
+	cells   map[string]*cell
+}
+
+// cell is one slot's state.
+type cell struct {
+	data    json.RawMessage // the envelope; never changed, only replaced
+	version uint64          // of the session when data was committed
+
+	// Owned by the writer: a decoding of data, and the handle whose Update made
+	// it. Until that is released its call may hold parts of the value.
+	decoded any
+	holder  *Handle
+}
+
+// at returns the version of a cell that may be missing.
+func (c *cell) at() uint64 {
+	if c == nil {
+		return 0
+	}
+	return c.version
+}
+
+var errReleased = errors.New("session handle used after its release")
+
+// reader returns the store to read from, nil if nothing was ever written.
+func (h *Handle) reader() (*store, error) {
+	if h.released.Load() {
+		return nil, errReleased
+	}
+	return h.e.store.Load(), nil
+}
+
+// begin waits for the handle's turn to write and checks that it may. After a
+// nil error the caller must call end.
+func (h *Handle) begin(ctx context.Context) (*store, error) {
+	if h.released.Load() {
+		return nil, errReleased
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	st, err := h.e.openStore()
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case st.turn <- struct{}{}:
+	default:
+		select {
+		case st.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	if err := st.mayWrite(h); err != nil {
+		st.end()
+		return nil, err
+	}
+	return st, nil
+}
+
+// openStore returns the session's store and makes it on first use.
+func (e *entry) openStore() (*store, error) {
+	if st := e.store.Load(); st != nil {
+		return st, nil
+	}
+	e.shard.mu.Lock()
+	defer e.shard.mu.Unlock()
+	if e.phase == ended {
+		return nil, &Ended{e.reason}
+	}
+	st := e.store.Load()
+	if st == nil {
+		st = &store{dir: e.shard.dir, turn: make(chan struct{}, 1), cells: make(map[string]*cell)}
+		e.store.Store(st)
+	}
+	return st, nil
+}
+
+func (st *store) end() { <-st.turn }
+
+func (st *store) mayWrite(h *Handle) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ended != nil {
+		return st.ended
+	}
+	if want := h.expected.Load(); h.expecting.Load() && want != st.version {
+		return conflict("the session", st.version, want)
+	}
+	return nil
+}
+
+func conflict(what string, at, want uint64) error {
+	return coded(fault.Conflict, "version_conflict", "%s is at version %d, the call expects %d: read it again and retry", what, at, want)
+}
+
+// read returns the committed envelope of a slot and its version, 0 if there is
+// none.
+func (st *store) read(name string) (json.RawMessage, uint64, error) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ended != nil {
+		return nil, 0, st.ended
+	}
+	c := st.cells[name]
+	if c == nil {
+		return nil, 0, nil
+	}
+	return c.data, c.version, nil
+}
+
+// commit makes data the state of a slot. decoded is a *T that data was made
+// from, kept for the next Update, or nil. The caller is the writer.
+func (st *store) commit(h *Handle, name string, data json.RawMessage, decoded any) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ended != nil {
+		return st.ended
+	}
+	c := st.cells[name]
+	size := slotSize(name, data)
+	if c != nil {
+		size -= slotSize(name, c.data)
+	}
+	if limit := st.dir.cfg.MaxBytes; size > 0 && st.bytes+size > limit {
+		return coded(fault.TooLarge, "session_too_large",
+			"the session's state would have %d bytes: the limit is %d; delete objects, or go on in another session", st.bytes+size, limit)
+	}
+	if c == nil {
+		c = new(cell)
+		st.cells[name] = c
+	}
+	st.advanceLocked(h, size)
+	c.data, c.version = data, st.version
+	c.decoded, c.holder = decoded, h
+	if decoded != nil {
+		st.warm.Store(true)
+	}
+	return nil
+}
+
+// remove deletes a slot. The caller is the writer.
+func (st *store) remove(h *Handle, name string) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.ended != nil {
+		return st.ended
+	}
+	c := st.cells[name]
+	if c == nil {
+		return nil
+	}
+	delete(st.cells, name)
+	st.advanceLocked(h, -slotSize(name, c.data))
+	return nil
+}
+
+func (st *store) advanceLocked(h *Handle, size int64) {
+	st.version++
+	st.bytes += size
+	st.dir.bytes.Add(size)
+	h.expected.Store(st.version)
+}
+
+func slotSize(name string, data json.RawMessage) int64 {
+	return int64(slotCost + len(name) + len(data))
+}
+
+// close makes every later use fail and returns how many bytes that frees; they
+// are freed with the last handle. It does not wait for the writer.
+func (st *store) close(why Reason) (freed int64) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.ended = &Ended{why}
+	freed, st.bytes = st.bytes, 0
+	return freed
+}
+
+// cool drops the decoded values, unless somebody writes at the moment.
+func (st *store) cool() {
+	select {
+	case st.turn <- struct{}{}:
+	default:
+		return
+	}
+	defer st.end()
+	for _, c := range st.cells {
+		c.decoded, c.holder = nil, nil
+	}
+}
+
+func (st *store) currentVersion() uint64 {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.version
+}
+
+func (st *store) isEmpty() bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return len(st.cells) == 0
+}
+
+// summary returns the version, the size and the names of the slots, each once
+// however many keys it has.
+func (st *store) summary() (version uint64, size int64, names []string) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	seen := make(map[string]struct{})
+	for name := range st.cells {
+		base, _, _ := strings.Cut(name, "/")
+		seen[base] = struct{}{}
+	}
+	return st.version, st.bytes, slices.Sorted(maps.Keys(seen))
+}
+
+func (st *store) keys(name string) []string {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	var ids []string
+	for full := range st.cells {
+		if id, ok := strings.CutPrefix(full, name+"/"); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func (st *store) export() map[string]json.RawMessage {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	all := make(map[string]json.RawMessage, len(st.cells))
+	for name, c := range st.cells {
+		all[name] = bytes.Clone(c.data)
+	}
+	return all
+}

@@ -1,0 +1,113 @@
+package session
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// sweepBatch bounds how many sessions one hold of a shard's lock looks at.
+	sweepBatch = 256
+	// warmFor is how long an idle session keeps the decoded form of its state
+	// beside the encoded one.
+	warmFor = 2 * time.Minute
+)
+
+// Run ends expired sessions until ctx is done, then returns nil. It wakes every
+// Config.SweepEvery and runs the teardown hooks of what it ends itself. A
+// directory needs one Run.
+func (d *Directory) Run(ctx context.Context) error {
+	t := time.NewTicker(d.cfg.SweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		for _, s := range d.shards {
+			for s.sweepStep() {
+				if ctx.Err() != nil {
+					return nil
+				}
+			}
+		}
+	}
+}
+
+// sweepStep looks at up to sweepBatch sessions that are due and reports whether
+// there may be more.
+func (s *shard) sweepStep() (more bool) {
+	ends, cool, more := s.sweep(sweepBatch)
+	for _, st := range cool {
+		st.cool()
+	}
+	finishAll(ends)
+	return more
+}
+
+func (s *shard) sweep(limit int) (ends []parting, cool []*store, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.dir.now()
+	for range limit {
+		e := s.deadlines.first()
+		if e == nil || e.due > now {
+			return ends, cool, false
+		}
+		if why, over := e.expiredLocked(now); over {
+			ends = append(ends, s.leaveLocked(e, why, now))
+			continue
+		}
+		if st := e.store.Load(); st != nil && e.pins() == 0 && now >= e.lastUsed.add(warmFor) && st.warm.Swap(false) {
+			cool = append(cool, st)
+		}
+		s.deadlines.set(e, e.dueLocked(now))
+	}
+	return ends, cool, true
+}
+
+// Close ends all sessions with ReasonShutdown and runs their teardown hooks,
+// also of those in use: it waits for no call and no stream, only for the hooks.
+// Afterwards Open, Acquire and Delete fail with Unavailable. Closing twice is
+// fine.
+func (d *Directory) Close() {
+	for _, s := range d.shards {
+		for s.closeStep() {
+		}
+	}
+}
+
+// closeStep ends up to sweepBatch sessions and reports whether there may be
+// more.
+func (s *shard) closeStep() (more bool) {
+	ends := s.shut(sweepBatch)
+	finishAll(ends)
+	return len(ends) > 0
+}
+
+func (s *shard) shut(limit int) (ends []parting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	now := s.dir.now()
+	for _, own := range s.owners {
+		for len(own.sessions) > 0 && len(ends) < limit {
+			ends = append(ends, s.endLocked(own.sessions[0], ReasonShutdown, now))
+		}
+		if len(ends) == limit {
+			break
+		}
+	}
+	return ends
+}
+
+// finishAll finishes all partings, in order. A hook that panics does not keep
+// the others from running.
+func finishAll(all []parting) {
+	if len(all) == 0 {
+		return
+	}
+	defer finishAll(all[1:])
+	all[0].finish()
+}
