@@ -1,0 +1,500 @@
+package work
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// testPolicy has the default weights and room for a few jobs.
+func testPolicy() policy {
+	return policy{
+		laneWeights: [lanes]int64{Interactive: DefaultWeightInteractive, Batch: DefaultWeightBatch, Admin: DefaultWeightAdmin},
+		maxSubject:  1000, maxTenant: 1000, maxQueued: 1000,
+		ageBatch: int64(DefaultAgeBatch), quantum: int64(DefaultQuantum),
+	}
+}
+
+// newJob reads "tenant/subject/session", where later parts may be missing.
+func newJob(path string, lane Lane) *job {
+	parts := append(strings.Split(path, "/"), "", "")
+	return &job{tenant: parts[0], subject: parts[1], session: parts[2], lane: lane, cost: 1000}
+}
+
+// check reports every broken invariant of q.
+func check(t interface{ Errorf(string, ...any) }, q *queue) {
+	var accounts = make(map[string]counts)
+	var lanesSeen [lanes]counts
+	fresh := 0
+	var visit func(n *node) (below, fresh int)
+	visit = func(n *node) (int, int) {
+		below, fresh := 0, 0
+		seen := func(j *job, helper bool) {
+			below++
+			if j.home != n {
+				t.Errorf("job %s has home %p, want %p", j.tenant, j.home, n)
+			}
+			c, l := accounts[j.tenant], &lanesSeen[j.lane]
+			switch {
+			case j.state == resuming:
+				c.resuming++
+				l.resuming++
+			case j.state != waiting:
+				t.Errorf("a queued job of %s has state %d", j.tenant, j.state)
+			case helper:
+				c.helpers++
+				l.helpers++
+			default:
+				fresh++
+				c.fresh++
+				l.fresh++
+			}
+			accounts[j.tenant] = c
+		}
+		for j := n.jobs.head; j != nil; j = j.link[0].next {
+			seen(j, j.helper)
+		}
+		for i, j := range n.resumed {
+			seen(j, false)
+			if j.pos != i || i > 0 && j.before(n.resumed[(i-1)/2]) {
+				t.Errorf("resumed job %d of %s is out of place", i, j.tenant)
+			}
+		}
+		for key, k := range n.kids {
+			if k.key != key || k.parent != n {
+				t.Errorf("node %q is filed under %q", k.key, key)
+			}
+			w, f := visit(k)
+			below += w
+			fresh += f
+			want := onNone
+			switch {
+			case k.eligible():
+				want = onReady
+			case w == 0:
+				want = onIdle
+			}
+			if k.where != want {
+				t.Errorf("node %s %q is on shelf %d, want %d", n.key, key, k.where, want)
+			}
+			if k.where == onIdle && k.start <= n.clock {
+				t.Errorf("node %q is kept without a debt", key)
+			}
+		}
+		for name, h := range map[string]heap[*node]{"ready": n.ready, "idle": n.idle} {
+			for i, k := range h {
+				if k.pos != i || k.parent != n || i > 0 && k.before(h[(i-1)/2]) {
+					t.Errorf("%s heap of %q: member %d is out of place", name, n.key, i)
+				}
+			}
+		}
+		if below != n.waiting || fresh != n.fresh {
+			t.Errorf("node %q counts %d waiting and %d fresh, has %d and %d", n.key, n.waiting, n.fresh, below, fresh)
+		}
+		if below == 0 && (len(n.kids) > 0 || len(n.ready) > 0 || len(n.idle) > 0 || n.clock != 0) {
+			t.Errorf("node %q remembers children although nothing waits", n.key)
+		}
+		return below, fresh
+	}
+	_, want := visit(q.root)
+	for j := q.arrivals.head; j != nil; j = j.link[1].next {
+		fresh++
+		if next := j.link[1].next; next != nil && next.since < j.since {
+			t.Errorf("arrivals are out of order")
+		}
+	}
+	if fresh != want {
+		t.Errorf("%d arrivals, want %d", fresh, want)
+	}
+	sum := 0
+	for name, a := range q.accounts {
+		sum += a.running
+		c := accounts[name]
+		c.running = a.running
+		if a.counts != c || a.counts == (counts{}) {
+			t.Errorf("account %s has %+v, want %+v", name, a.counts, c)
+		}
+		delete(accounts, name)
+	}
+	for name := range accounts {
+		t.Errorf("tenant %s waits without an account", name)
+	}
+	for l := Interactive; l < lanes; l++ {
+		lanesSeen[l].running = q.counts[l].running
+		if q.counts[l] != lanesSeen[l] {
+			t.Errorf("lane %s counts %+v, want %+v", l, q.counts[l], lanesSeen[l])
+		}
+	}
+	if sum != q.running {
+		t.Errorf("%d running, accounts say %d", q.running, sum)
+	}
+}
+
+// empty reports what is left in a queue that should hold nothing.
+func empty(t interface{ Errorf(string, ...any) }, q *queue) {
+	check(t, q)
+	if q.root.waiting != 0 || q.running != 0 || len(q.accounts) != 0 || q.arrivals.head != nil {
+		t.Errorf("left over: %d waiting, %d running, %d accounts", q.root.waiting, q.running, len(q.accounts))
+	}
+}
+
+func TestOrder(t *testing.T) {
+	// Each job takes a turn of 1 ms on the only slot, then it is done.
+	tests := []struct {
+		name string
+		push string // jobs in order of arrival; "b:" batch, "a:" admin
+		want string
+	}{
+		{"first come first served in a session", "t/u/s=1 t/u/s=2 t/u/s=3", "1 2 3"},
+		{"tenants take turns", "t=1 t=2 t=3 x=4 x=5", "1 4 2 5 3"},
+		{"subjects of a tenant take turns", "t/u=1 t/u=2 t/u=3 t/v=4", "1 4 2 3"},
+		{"sessions of a subject take turns", "t/u/r=1 t/u/r=2 t/u/r=3 t/u/s=4", "1 4 2 3"},
+		{"a share belongs to the tenant, not to its subjects", "t/u=1 t/v=2 t/w=3 x=4 x=5 x=6", "1 4 2 5 3 6"},
+		{"a share belongs to the subject, not to its sessions", "t/u/r=1 t/u/s=2 t/u/q=3 t/v=4 t/v=5", "1 4 2 5 3"},
+		{"interactive before batch", "b:t=1 b:x=2 t=3 t=4", "3 4 1 2"},
+		{"admin before interactive", "t=1 a:t=2", "2 1"},
+		{"an empty name is a name", "=1 =2 t=3", "1 3 2"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := newQueue(testPolicy())
+			names := make(map[*job]string)
+			for spec := range strings.FieldsSeq(tt.push) {
+				path, name, _ := strings.Cut(spec, "=")
+				lane := Interactive
+				if rest, ok := strings.CutPrefix(path, "b:"); ok {
+					path, lane = rest, Batch
+				} else if rest, ok := strings.CutPrefix(path, "a:"); ok {
+					path, lane = rest, Admin
+				}
+				j := newJob(path, lane)
+				names[j] = name
+				q.push(j, 0)
+				check(t, q)
+			}
+			var got []string
+			now := int64(0)
+			for j := q.pop(now); j != nil; j = q.pop(now) {
+				got = append(got, names[j])
+				now += 1_000_000
+				q.done(j, 1_000_000, now)
+				check(t, q)
+			}
+			if s := strings.Join(got, " "); s != tt.want {
+				t.Errorf("got %s, want %s", s, tt.want)
+			}
+			empty(t, q)
+		})
+	}
+}
+
+// turns pops n turns of used ns on one slot. Jobs named in endless yield; all
+// others are done after one turn. It returns the tenants in order.
+func turns(t *testing.T, q *queue, now *int64, n int, used int64, endless ...*job) (order string) {
+	t.Helper()
+	for range n {
+		j := q.pop(*now)
+		if j == nil {
+			t.Fatalf("after %q nothing may run", order)
+		}
+		order += j.tenant
+		*now += used
+		if slices.Contains(endless, j) {
+			q.yield(j, used, *now)
+		} else {
+			q.done(j, used, *now)
+		}
+		check(t, q)
+	}
+	return order
+}
+
+func TestChargedByUse(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	heavy, light := newJob("h", Interactive), newJob("l", Interactive)
+	q.push(heavy, now)
+	q.push(light, now)
+	for range 8 {
+		j := q.pop(now)
+		used := int64(1_000)
+		if j == heavy {
+			used = 10_000
+		}
+		now += used
+		q.yield(j, used, now)
+	}
+	// The heavy job had one turn and the light one seven: three more for it.
+	if got := turns(t, q, &now, 4, 1_000, heavy, light); got != "lllh" {
+		t.Errorf("got %s, want the light job until it has caught up", got)
+	}
+}
+
+func TestTenantWeight(t *testing.T) {
+	p := testPolicy()
+	p.tenants = map[string]int{"b": 3}
+	q := newQueue(p)
+	a, b := newJob("a", Interactive), newJob("b", Interactive)
+	q.push(a, 0)
+	q.push(b, 0)
+	var now int64
+	got := turns(t, q, &now, 400, 3_000, a, b)
+	if n := strings.Count(got, "b"); n < 298 || n > 302 {
+		t.Errorf("b had %d of 400 turns, want 300", n)
+	}
+}
+
+func TestIdleBanksNoCredit(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	a, b := newJob("a", Interactive), newJob("b", Interactive)
+	q.push(a, now)
+	q.push(newJob("a", Interactive), now) // so that something always waits
+	turns(t, q, &now, 1000, 1_000, a)
+	q.push(b, now)
+	if got := turns(t, q, &now, 20, 1_000, a, b); strings.Count(got, "b") > 11 || got[0] != 'b' {
+		t.Errorf("got %s, want b at once and then turn about", got)
+	}
+}
+
+func TestGoingAwayShedsNoDebt(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	a := newJob("a", Interactive)
+	for range 200 {
+		q.push(newJob("b", Interactive), now)
+	}
+	q.push(a, now)
+	turns(t, q, &now, 1, 1_000) // b
+	if got := turns(t, q, &now, 1, 100_000); got != "a" {
+		t.Fatalf("got %s, want a", got)
+	}
+	a = newJob("a", Interactive)
+	q.push(a, now)
+	if got := turns(t, q, &now, 101, 1_000); strings.IndexByte(got, 'a') < 98 {
+		t.Errorf("a is back after %d turns of b, want about 99", strings.IndexByte(got, 'a'))
+	}
+}
+
+func TestResumedFirst(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	jobs := make([]*job, 6)
+	for i := range jobs {
+		jobs[i] = newJob(fmt.Sprintf("t/u/%d", i), Interactive)
+		q.push(jobs[i], now)
+	}
+	other := newJob("x", Interactive)
+	q.push(other, now)
+	for want, j := range jobs {
+		for turn := range 10 {
+			for range 2 { // one for the other tenant
+				got := q.pop(now)
+				now += 1_000
+				switch {
+				case got == other, got == j && turn < 9:
+					q.yield(got, 1_000, now)
+				case got == j:
+					q.done(got, 1_000, now)
+				default:
+					t.Fatalf("job %d, turn %d: job %d runs", want, turn, slices.Index(jobs, got))
+				}
+			}
+		}
+	}
+	q.remove(other, now)
+	empty(t, q)
+}
+
+func TestOldestResumedFirst(t *testing.T) {
+	q := newQueue(testPolicy())
+	first, second := newJob("t/u/1", Interactive), newJob("t/u/2", Interactive)
+	q.push(first, 0)
+	q.push(second, 0)
+	q.pop(0)
+	q.pop(0)
+	q.yield(second, 10, 10)
+	q.yield(first, 10, 10)
+	if got := q.pop(10); got != first {
+		t.Error("the job that started later is resumed first")
+	}
+}
+
+func TestMaxRunningPerTenant(t *testing.T) {
+	p := testPolicy()
+	p.maxRunning = 2
+	q := newQueue(p)
+	inter := []*job{newJob("t", Interactive), newJob("t", Interactive), newJob("t", Interactive)}
+	batch, other := newJob("t", Batch), newJob("x", Batch)
+	for _, j := range append(inter, batch, other) {
+		q.push(j, 0)
+	}
+	for _, want := range []*job{inter[0], inter[1], other, nil} {
+		if got := q.pop(0); got != want {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+		check(t, q)
+	}
+	if q.start(newJob("t", Admin), 0) {
+		t.Error("a third job of the tenant started at once")
+	}
+	q.done(inter[0], 5, 5)
+	check(t, q)
+	if got := q.pop(5); got != inter[2] {
+		t.Errorf("got %v, want the third interactive job", got)
+	}
+	q.yield(inter[2], 5, 10)
+	check(t, q)
+	for _, j := range []*job{inter[2], batch} {
+		q.remove(j, 10)
+	}
+	q.done(inter[1], 5, 10)
+	q.done(other, 5, 10)
+	empty(t, q)
+}
+
+func TestBounds(t *testing.T) {
+	p := testPolicy()
+	p.maxSubject, p.maxTenant, p.maxQueued = 2, 3, 5
+	q := newQueue(p)
+	steps := []struct {
+		path string
+		lane Lane
+		want refusal
+	}{
+		{"t/u", Interactive, admitted},
+		{"t/u", Interactive, admitted},
+		{"t/u", Interactive, subjectQueueFull},
+		{"t/v", Interactive, admitted},
+		{"t/w", Interactive, tenantQueueFull},
+		{"t/u", Batch, admitted}, // a lane for itself
+		{"x/u", Interactive, admitted},
+		{"y/u", Interactive, queueFull},
+	}
+	for i, s := range steps {
+		j := newJob(s.path, s.lane)
+		if got := q.full(j); got != s.want {
+			t.Errorf("step %d: refusal %d, want %d", i, got, s.want)
+		} else if got == admitted {
+			q.push(j, 0)
+		}
+	}
+	// Jobs that have had a turn, and helpers, take no place.
+	j := q.pop(0)
+	q.yield(j, 1, 1)
+	helper := newJob("x/u", Interactive)
+	helper.helper = true
+	q.push(helper, 1)
+	check(t, q)
+	if got := q.full(newJob("y/u", Interactive)); got != admitted {
+		t.Errorf("refusal %d, want admitted", got)
+	}
+}
+
+func TestBatchAges(t *testing.T) {
+	p := testPolicy()
+	p.laneWeights[Interactive] = MaxWeight
+	p.ageBatch, p.quantum = 100, 10
+	q := newQueue(p)
+	i, b := newJob("i", Interactive), newJob("b", Batch)
+	q.push(i, 0)
+	q.push(b, 0)
+	var now int64
+	got := turns(t, q, &now, 100, 10, i, b)
+	want := strings.Repeat("i", 10) + "b"
+	for n, turn := range strings.SplitAfter(strings.TrimRight(got, "i"), "b") {
+		if turn != want && turn != "" {
+			t.Errorf("round %d is %s, want %s", n, turn, want)
+		}
+	}
+}
+
+func TestMintedSessionsDoNotStarveOlder(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	minted := 0
+	mint := func() {
+		minted++
+		q.push(newJob(fmt.Sprintf("t/u/m%d", minted), Interactive), now)
+	}
+	old := newJob("t/u/old", Interactive)
+	q.push(old, now)
+	q.push(newJob("t/u/old", Interactive), now)
+	mint()
+	for n := range 10 {
+		j := q.pop(now)
+		now += 1_000
+		q.done(j, 1_000, now)
+		mint()
+		if j.session == "old" && n > 0 {
+			return
+		}
+	}
+	t.Error("the second call of the old session waits behind ten sessions that came after it")
+}
+
+func TestNothingRemembered(t *testing.T) {
+	q := newQueue(testPolicy())
+	var now int64
+	for round := range 50 {
+		for i := range 100 {
+			q.push(newJob(fmt.Sprintf("t%d/u%d/s%d", i%20, i%7, round*100+i), Lane(1+i%3)), now)
+		}
+		for j := q.pop(now); j != nil; j = q.pop(now) {
+			now += 1000
+			q.done(j, 1000, now)
+		}
+		empty(t, q)
+	}
+	if n := len(q.spares); n > maxSpares {
+		t.Errorf("%d spare nodes, want at most %d", n, maxSpares)
+	}
+}
+
+func TestOutlook(t *testing.T) {
+	q := newQueue(testPolicy())
+	jobs := make(map[string]*job)
+	for i := range 20 {
+		for _, path := range []string{"flood/u/one", "flood/v/" + fmt.Sprint(i)} {
+			j := newJob(path, Interactive)
+			q.push(j, 0)
+			jobs[fmt.Sprintf("%s#%d", path, i)] = j
+		}
+	}
+	for name, path := range map[string]string{"quiet": "quiet", "batch": "quiet"} {
+		j := newJob(path, Interactive)
+		if name == "batch" {
+			j.lane = Batch
+		}
+		q.push(j, 0)
+		jobs[name] = j
+	}
+	for name, want := range map[string]outlook{
+		"quiet":          {ahead: 1, own: 0, queued: 42, rivals: 2},
+		"batch":          {ahead: 16, own: 0, queued: 42, rivals: 1},
+		"flood/u/one#0":  {ahead: 0, own: 0, queued: 42, rivals: 2},
+		"flood/u/one#5":  {ahead: 11, own: 5, queued: 42, rivals: 2},  // 5 own, 5 of v, 1 quiet
+		"flood/u/one#19": {ahead: 40, own: 19, queued: 42, rivals: 2}, // one more of the batch lane
+		"flood/v/3#3":    {ahead: 8, own: 3, queued: 42, rivals: 2},   // 3 own, 4 of u, 1 quiet
+		"flood/v/19#19":  {ahead: 41, own: 19, queued: 42, rivals: 2},
+	} {
+		if got := q.outlook(jobs[name]); got != want {
+			t.Errorf("%s: got %+v, want %+v", name, got, want)
+		}
+	}
+	// If nobody else comes and all turns are alike, the guesses come true.
+	guess := make(map[*job]int)
+	for _, j := range jobs {
+		guess[j] = q.outlook(j).ahead
+	}
+	var now int64
+	for turn := range len(jobs) {
+		j := q.pop(now)
+		if d := guess[j] - turn; d < -1 || d > 1 {
+			t.Errorf("turn %d goes to %s/%s/%s, which was %d", turn, j.tenant, j.subject, j.session, guess[j])
+		}
+		now += int64(DefaultQuantum)
+		q.done(j, int64(DefaultQuantum), now)
+	}
+}

@@ -1,0 +1,149 @@
+package work
+
+import (
+	"context"
+	"time"
+)
+
+// A Ticket is the right to compute on one core. It belongs to one goroutine:
+// its methods must not be called concurrently. The methods of a nil Ticket do
+// nothing, for work that needs no ticket.
+type Ticket struct {
+	s *Scheduler
+
+	// Guarded by s.mu.
+	job   job
+	begun bool    // it has had its first turn
+	next  *Ticket // in a chain of tickets to wake
+
+	turn chan struct{} // one token when the turn has come; made before the first wait
+
+	// Owned by the goroutine that holds the ticket.
+	held    bool
+	began   int64 // when this turn began
+	ran     int64 // in earlier turns
+	calls   int   // of Yield until it next looks at the clock
+	stride  int   // calls from look to look
+	checked int64 // when it last looked
+}
+
+// maxStride bounds how many calls of Yield do not look at the clock, and so how
+// late a turn ends when the steps of a loop suddenly get longer.
+const maxStride = 16
+
+// Yield is called in every long loop. At the end of a quantum it gives the turn
+// up if another waits, and returns when its next turn has come. Otherwise it
+// returns at once, in a few nanoseconds on average: where steps are short it
+// looks at the clock and at ctx only at every sixteenth call.
+//
+// It fails only if ctx has ended, with the reason; then the ticket has been
+// released.
+func (t *Ticket) Yield(ctx context.Context) error {
+	if t == nil {
+		return nil
+	}
+	if t.calls--; t.calls > 0 {
+		return nil
+	}
+	return t.look(ctx)
+}
+
+// look does what is due, and decides when to look again.
+func (t *Ticket) look(ctx context.Context) error {
+	if err := ended(ctx); err != nil {
+		t.Release()
+		return err
+	}
+	if !t.held {
+		return nil
+	}
+	now := t.s.now()
+	switch gap := now - t.checked; {
+	case gap < t.s.quantum/16:
+		t.stride = min(2*t.stride, maxStride)
+	case gap > t.s.quantum/8:
+		t.stride = max(1, t.stride/4)
+	}
+	t.calls, t.checked = t.stride, now
+	if now-t.began < t.s.quantum || t.s.pressure.Load() == 0 {
+		return nil
+	}
+	return t.giveWay(ctx, now)
+}
+
+// giveWay ends the turn, lets the queue choose and waits for the next turn,
+// which is at once if the queue chooses t.
+func (t *Ticket) giveWay(ctx context.Context, now int64) error {
+	s, used := t.s, now-t.began
+	s.mu.Lock()
+	s.turns[t.job.lane].add(used)
+	s.q.yield(&t.job, used, now)
+	chain := s.dispatchLocked(now)
+	again := t.job.state == running
+	if !again {
+		s.yields++
+		if t.turn == nil {
+			t.turn = make(chan struct{}, 1)
+		}
+	}
+	s.mu.Unlock()
+	wake(chain, t)
+
+	t.ran += used
+	if again {
+		t.resume(now)
+		return nil
+	}
+	t.held = false
+	return t.await(ctx, now, 0, nil)
+}
+
+// resume begins a turn.
+func (t *Ticket) resume(now int64) {
+	t.held = true
+	t.began, t.checked = now, now
+	t.calls, t.stride = 1, 1
+}
+
+// Release gives the ticket back. A second call does nothing.
+func (t *Ticket) Release() {
+	if t == nil || !t.held {
+		return
+	}
+	t.held = false
+	s := t.s
+	now := s.now()
+	used := now - t.began
+	t.ran += used
+	s.mu.Lock()
+	s.turns[t.job.lane].add(used)
+	if !t.job.helper {
+		s.service[t.job.lane].add(t.ran)
+	}
+	s.q.done(&t.job, used, now)
+	chain := s.dispatchLocked(now)
+	s.mu.Unlock()
+	wake(chain, nil)
+}
+
+// Ran returns how long the ticket has been held so far, waits excluded: the CPU
+// time of a computation that does not block, where cores are not overbooked.
+func (t *Ticket) Ran() time.Duration {
+	switch {
+	case t == nil:
+		return 0
+	case t.held:
+		return time.Duration(t.ran + t.s.now() - t.began)
+	}
+	return time.Duration(t.ran)
+}
+
+// another waits for a further ticket on t's behalf, for as long as ctx lasts.
+// The helper of a nil ticket needs none.
+func (t *Ticket) another(ctx context.Context) (*Ticket, error) {
+	if t == nil {
+		return nil, nil
+	}
+	c := Claim{Tenant: t.job.tenant, Subject: t.job.subject, Session: t.job.session, Lane: t.job.lane}
+	return t.s.acquire(ctx, &c, true)
+}
