@@ -1,0 +1,207 @@
+// Package config reads, checks and prints the configuration.
+//
+// Config is the manual: every field's tag says what the setting means, its
+// default and its range, and everything else is derived from these tags. A
+// setting has one name in three spellings:
+//
+//	sessions.idle_ttl          key of the YAML file
+//	LYCEUM_SESSIONS_IDLE_TTL   environment variable
+//	--sessions-idle-ttl        flag
+//
+// A flag beats the environment, which beats the file, which beats the default.
+// Load remembers where each value came from, refuses names it does not know,
+// and reports everything that is wrong at once.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"strings"
+	"time"
+)
+
+// Config holds every setting of the server. Values come from Default or Load;
+// after that nobody changes them.
+//
+// Tags: key is the last part of the name; default, min and max are written as a
+// person would write the value; enum lists the choices and format names a check
+// (for a list, of its elements); unit "bytes" lets a size be written as 1MiB.
+type Config struct {
+	Addr      string `key:"addr" format:"hostport" default:"127.0.0.1:8383" doc:"address of the main listener; port 0 takes a free one"`
+	Dev       bool   `key:"dev" default:"false" doc:"development mode: an identity provider at /dev/idp, on a loopback address only"`
+	Data      string `key:"data" format:"path" default:"lyceum-data" doc:"directory of everything that outlives the process"`
+	PublicURL string `key:"public_url" format:"url" default:"" doc:"URL that clients use, without /mcp; empty in development only"`
+	Insecure  bool   `key:"insecure" default:"false" doc:"accept that tokens travel over plain HTTP beyond this machine, as on a trusted network"`
+
+	// The short form of one entry of auth.issuers.
+	OIDCIssuer   string `key:"oidc_issuer" format:"secure_url" default:"" doc:"the one issuer whose tokens are accepted; short for an entry of auth.issuers"`
+	OIDCAudience string `key:"oidc_audience" format:"word" default:"" doc:"audience that a token must name; empty is public_url followed by /mcp"`
+
+	Log       Log       `key:"log" doc:"Log"`
+	HTTP      HTTP      `key:"http" doc:"HTTP"`
+	Limits    Limits    `key:"limits" doc:"Rate limits"`
+	Auth      Auth      `key:"auth" doc:"Authentication"`
+	Sessions  Sessions  `key:"sessions" doc:"Reasoning sessions"`
+	Transport Transport `key:"transport" doc:"Transport sessions of protocol revisions up to 2025-11-25"`
+	Work      Work      `key:"work" doc:"Sharing the CPU"`
+	Drain     Drain     `key:"drain" doc:"Stopping"`
+	Tools     Tools     `key:"tools" doc:"Tools"`
+	Admin     Admin     `key:"admin" doc:"Administration"`
+	Telemetry Telemetry `key:"telemetry" doc:"Telemetry"`
+
+	origins map[string]Origin // by path; written by Load only
+}
+
+// Log says what is logged on stderr.
+type Log struct {
+	Level  string `key:"level" enum:"debug|info|warn|error" default:"info" doc:"the least serious record that is written"`
+	Format string `key:"format" enum:"json|text" default:"json" doc:"json for machines, one object a line; text for people"`
+}
+
+// Slog returns Level as a level of log/slog.
+func (l Log) Slog() slog.Level {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// HTTP bounds connections, requests and streams.
+type HTTP struct {
+	MaxBodyBytes       int64          `key:"max_body_bytes" unit:"bytes" default:"1MiB" min:"1KiB" max:"64MiB" doc:"largest request body"`
+	ReadHeaderTimeout  time.Duration  `key:"read_header_timeout" default:"5s" min:"100ms" max:"1m" doc:"time to send a request's headers"`
+	ReadTimeout        time.Duration  `key:"read_timeout" default:"30s" min:"100ms" max:"10m" doc:"time to send a request's body"`
+	IdleTimeout        time.Duration  `key:"idle_timeout" default:"2m" min:"1s" max:"1h" doc:"time that a connection may wait for its next request"`
+	WriteTimeout       time.Duration  `key:"write_timeout" default:"10s" min:"100ms" max:"10m" doc:"time that one write may take; a stream may have any number of them"`
+	Keepalive          time.Duration  `key:"keepalive" default:"15s" min:"1s" max:"5m" doc:"interval of the comments that keep a quiet event stream open"`
+	AllowedHosts       []string       `key:"allowed_hosts" format:"host" maxItems:"100" default:"" doc:"Host headers that are served; empty is that of public_url, and loopback names on a loopback address"`
+	AllowedOrigins     []string       `key:"allowed_origins" format:"origin" maxItems:"100" default:"" doc:"Origin headers that are served; empty is that of public_url"`
+	TrustedProxies     []netip.Prefix `key:"trusted_proxies" maxItems:"100" default:"" doc:"networks of proxies whose X-Forwarded-For is believed"`
+	MaxInFlight        int            `key:"max_in_flight" default:"1024" min:"1" max:"1000000" doc:"requests served at once, event streams not counted"`
+	MaxStreamsPerOwner int            `key:"max_streams_per_owner" default:"16" min:"1" max:"100000" doc:"event streams that one owner may hold open"`
+}
+
+// Limits bounds how often one caller may ask.
+type Limits struct {
+	Window     time.Duration `key:"window" default:"1m" min:"1s" max:"1h" doc:"length of the sliding window that requests are counted in"`
+	PerAddress int           `key:"per_address" default:"1200" min:"1" max:"1000000000" doc:"requests of one network address in a window, before its token is looked at"`
+	PerToken   int           `key:"per_token" default:"3000" min:"1" max:"1000000000" doc:"requests of one token in a window"`
+}
+
+// Auth says whose tokens are believed.
+type Auth struct {
+	Issuers   []Issuer      `key:"issuers" maxItems:"64" default:"" doc:"issuers whose tokens are accepted; a flag or variable takes the list as YAML or JSON"`
+	CacheTTL  time.Duration `key:"cache_ttl" default:"1m" min:"0s" max:"1h" doc:"time for which a token found good is not verified again; 0s turns that off"`
+	CacheSize int           `key:"cache_size" default:"16384" min:"64" max:"10000000" doc:"tokens remembered as good"`
+}
+
+// Issuer is one issuer of access tokens.
+type Issuer struct {
+	Issuer      string   `key:"issuer" required:"true" format:"secure_url" doc:"the token's iss, letter by letter"`
+	Audience    string   `key:"audience" format:"word" default:"" doc:"audience that a token must name; empty is oidc_audience"`
+	JWKSURL     string   `key:"jwks_url" format:"secure_url" default:"" doc:"where the keys are; empty asks the issuer's discovery document"`
+	Algorithms  []string `key:"algorithms" enum:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" maxItems:"10" default:"RS256,PS256,ES256,EdDSA" doc:"signatures that are accepted"`
+	Typ         string   `key:"typ" enum:"at+jwt|compatible" default:"at+jwt" doc:"at+jwt takes only tokens marked as access tokens (RFC 9068); compatible is for older issuers, and tells access tokens by their claims"`
+	Tenant      string   `key:"tenant" format:"word" default:"" doc:"tenant of all its users; with neither this nor tenant_claim the issuer is the tenant"`
+	TenantClaim string   `key:"tenant_claim" format:"word" default:"" doc:"claim that names the user's tenant; a token without it is refused, and with tenant too it must say the same"`
+	ScopeClaims []string `key:"scope_claims" format:"word" maxItems:"10" default:"scope,scp" doc:"claims that scopes are read from"`
+}
+
+// Sessions bounds reasoning sessions.
+type Sessions struct {
+	IdleTTL          time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a session ends this long after its last call"`
+	MaxTTL           time.Duration `key:"max_ttl" default:"24h" min:"1s" max:"8760h" doc:"a session ends this long after its start, used or not"`
+	MaxPerOwner      int           `key:"max_per_owner" default:"64" min:"1" max:"1000000" doc:"sessions of one owner; at the cap the owner's least recently used one ends"`
+	MaxPerTenant     int           `key:"max_per_tenant" default:"20000" min:"1" max:"10000000" doc:"sessions of one tenant"`
+	MaxTotal         int           `key:"max_total" default:"100000" min:"1" max:"10000000" doc:"sessions of everybody"`
+	MaxBytes         int64         `key:"max_bytes" unit:"bytes" default:"4MiB" min:"4KiB" max:"256MiB" doc:"state of one session, as stored"`
+	TransportDefault bool          `key:"transport_default" default:"true" doc:"a call without sessionId uses the reasoning session of its transport session, where it has one"`
+}
+
+// Transport bounds transport sessions.
+type Transport struct {
+	IdleTTL     time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a transport session without request or open stream ends after this time"`
+	MaxPerOwner int           `key:"max_per_owner" default:"64" min:"1" max:"1000000" doc:"transport sessions of one owner; a tenant has at most sessions.max_per_tenant"`
+}
+
+// Work says how the CPU is shared.
+type Work struct {
+	Tickets            int           `key:"tickets" default:"0" min:"0" max:"4096" doc:"operations that compute at once; 0 is one for each core"`
+	Quantum            time.Duration `key:"quantum" default:"1ms" min:"100us" max:"1s" doc:"CPU time after which an operation lets others that wait go first"`
+	MaxQueued          int           `key:"max_queued" default:"4096" min:"1" max:"1000000" doc:"operations of everybody that may wait for the CPU"`
+	MaxQueuedPerTenant int           `key:"max_queued_per_tenant" default:"512" min:"1" max:"1000000" doc:"operations of one tenant that may wait"`
+	MaxWait            time.Duration `key:"max_wait" default:"30s" min:"10ms" max:"10m" doc:"time after which a waiting operation is refused"`
+	CallTimeout        time.Duration `key:"call_timeout" default:"1m" min:"100ms" max:"1h" doc:"time that one operation may run, waiting not counted"`
+}
+
+// Drain says how the server stops.
+type Drain struct {
+	Timeout time.Duration `key:"timeout" default:"30s" min:"0s" max:"10m" doc:"time that running operations have to finish after SIGTERM"`
+}
+
+// Tools says which tools are offered and what one call may use. A request can
+// only ask for less.
+type Tools struct {
+	Surface        string `key:"surface" enum:"facade|families|both" default:"facade" doc:"one tool for all operations, one typed tool for each family, or both"`
+	MaxMillis      int64  `key:"max_millis" default:"30000" min:"1" max:"3600000" doc:"milliseconds of computing in one call"`
+	MaxSteps       int64  `key:"max_steps" default:"100000000" min:"1000" max:"1000000000000" doc:"elementary steps of one call"`
+	MaxNodes       int64  `key:"max_nodes" default:"1000000" min:"100" max:"1000000000" doc:"objects that one call may keep in memory, such as nodes of a tree"`
+	MaxOutputBytes int64  `key:"max_output_bytes" unit:"bytes" default:"1MiB" min:"1KiB" max:"64MiB" doc:"result of one call"`
+}
+
+// Admin says where the administration is served.
+type Admin struct {
+	Addr string `key:"addr" format:"hostport_or_empty" default:"" doc:"address of a second listener for /metrics, /admin and /api; empty serves them on the main one"`
+}
+
+// Telemetry says what is measured. Where traces go is said by the standard
+// variables OTEL_EXPORTER_OTLP_ENDPOINT and its relatives.
+type Telemetry struct {
+	SampleRatio float64 `key:"sample_ratio" default:"0.01" min:"0" max:"1" doc:"share of traces that are exported"`
+	Metrics     bool    `key:"metrics" default:"true" doc:"measure and serve /metrics"`
+}
+
+var settings = tableOf(reflect.TypeFor[Config]())
+
+// Default returns the configuration of a server that was told nothing. It is
+// complete, but only a development server can run with it.
+func Default() *Config {
+	c := &Config{origins: map[string]Origin{}}
+	settings.setDefaults(reflect.ValueOf(c).Elem())
+	return c
+}
+
+// Audience returns what a token of an issuer without its own audience must
+// name: oidc_audience, or public_url followed by /mcp, or "" when neither is
+// set.
+func (c *Config) Audience() string {
+	if c.OIDCAudience != "" || c.PublicURL == "" {
+		return c.OIDCAudience
+	}
+	return strings.TrimSuffix(c.PublicURL, "/") + "/mcp"
+}
+
+// Issuers returns the issuers to trust: the short form first, then
+// auth.issuers, each with its audience filled in.
+func (c *Config) Issuers() []Issuer {
+	var all []Issuer
+	if c.OIDCIssuer != "" {
+		var short Issuer
+		settings.byPath["auth.issuers"].fields.setDefaults(reflect.ValueOf(&short).Elem())
+		short.Issuer = c.OIDCIssuer
+		all = append(all, short)
+	}
+	all = append(all, c.Auth.Issuers...)
+	for i := range all {
+		if all[i].Audience == "" {
+			all[i].Audience = c.Audience()
+		}
+	}
+	return all
+}
+
+// Origin returns where the value of the setting path, such as
+// "sessions.idle_ttl", came from.
+func (c *Config) Origin(path string) Origin { return originOf(c.origins, path) }
