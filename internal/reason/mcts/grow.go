@@ -1,0 +1,385 @@
+package mcts
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+)
+
+// grower is one tree of a Search. It belongs to the goroutine that runs it.
+//
+// The tree is closed-loop: a position is a state, reached by a move and an
+// outcome of chance. In deterministic problems equal states are one position,
+// and what is known for certain about values is kept beside the statistics.
+type grower struct {
+	model  problem.Model
+	traits problem.Traits
+	rng    *rand.Rand
+	meter  *budget.Meter
+	policy Policy
+	c      float64 // exploration constant
+
+	moves        []*moveSlab
+	positions    []*positionSlab
+	nextMove     int32
+	nextPosition int32 // position 0 is the root
+	moveCount    int64
+
+	// Only in deterministic problems:
+	proofs []*boundSlab // of moves, to the player who makes them
+	values []*boundSlab // of positions, to player 1
+	known  transpositions
+
+	start, state []float64
+	acts         []int
+	path         []passed
+
+	low, high float64 // of all returns so far, or the model's bounds
+	limit     int64   // on moves and positions together; 0 is none
+	full      bool    // the limit stopped the tree from growing
+	solved    bool    // the root's value is proven
+
+	sims    int   // done
+	target  int   // to do
+	depth   int   // the longest path inside the tree
+	pending int64 // budget steps not yet given to the meter
+	left    int64 // budget steps of the tree's share
+	stopped bool  // the meter said so
+}
+
+// score is what choosing among moves reads. An untried move has the mean +Inf.
+type score struct {
+	mean float64 // return to the player who makes the move
+	inv  float64 // 1/√visits
+}
+
+type move struct {
+	m2     float64 // sum of squared deviations from the mean
+	visits int32
+	action int32
+	next   int32 // first position it led to, 0 for none
+}
+
+// position is a state in the tree.
+type position struct {
+	first   int32 // its moves
+	count   int32
+	seen    int32 // simulations that came here
+	outcome int32 // of the move that led here
+	sibling int32 // position after another outcome of the same move, 0 for none
+	sign    int8  // 1 if player 1 moves, -1 for player 2
+	status  status
+	proven  bool // more is known about its value than about any return
+}
+
+type status uint8
+
+const (
+	fresh    status = iota // its moves are not in the tree
+	expanded               // they are
+	over                   // it has none
+)
+
+// passed is one move of the current simulation.
+type passed struct {
+	position int32
+	move     int32
+	reward   float64
+}
+
+// errStopped ends a simulation whose budget ran out. It never leaves the file.
+var errStopped = errors.New("stopped")
+
+func newGrower(m problem.Model, o *Options, rng *rand.Rand, meter *budget.Meter, target int) *grower {
+	t := m.Traits()
+	g := &grower{
+		model: m, traits: t, rng: rng, meter: meter, policy: o.Policy, c: *o.Exploration, target: target,
+		start: make([]float64, t.Size), state: make([]float64, t.Size), acts: make([]int, 0, t.Actions),
+		limit: meter.Limits().Nodes,
+		low:   math.Inf(1), high: math.Inf(-1),
+	}
+	if t.Bounded {
+		g.low, g.high = t.Low, t.High
+	}
+	if g.left = meter.Limits().Steps; g.left == 0 {
+		g.left = math.MaxInt64
+	}
+	if t.Deterministic {
+		g.known.grow()
+	}
+	m.Start(g.start)
+	g.newPosition(position{})
+	return g
+}
+
+// run makes up to n more simulations.
+func (g *grower) run(n int) error {
+	for range min(n, g.target-g.sims) {
+		if g.done() {
+			return nil
+		}
+		switch err := g.simulate(); {
+		case errors.Is(err, errStopped):
+			return nil
+		case err != nil:
+			return err
+		}
+		g.sims++
+	}
+	return nil
+}
+
+func (g *grower) done() bool { return g.stopped || g.solved || g.sims >= g.target }
+
+// spend counts one move against the budget.
+func (g *grower) spend() error {
+	g.pending += g.traits.Weight
+	g.left -= g.traits.Weight
+	if g.pending < 16 && g.left > 0 {
+		return nil
+	}
+	if !g.meter.Step(g.pending) {
+		g.stopped = true
+		return errStopped
+	}
+	g.pending = 0
+	return nil
+}
+
+// simulate runs once from the root: down the tree by the policy, one new
+// position, a random run to the end, and the return back up.
+func (g *grower) simulate() error {
+	copy(g.state, g.start)
+	g.path = g.path[:0]
+	at := int32(0)
+	for {
+		p := g.position(at)
+		if p.status == fresh {
+			acts, err := g.model.Actions(g.state, g.acts[:0])
+			if err != nil {
+				return err
+			}
+			g.acts = acts
+			switch {
+			case len(acts) == 0:
+				p.status = over
+			case p.seen == 0 && at != 0 || !g.expand(at):
+				return g.finish(at, acts)
+			}
+		}
+		if p.status == over || p.proven && g.value(at).exact() {
+			return g.finish(at, nil)
+		}
+		e := g.choose(p)
+		if err := g.spend(); err != nil {
+			return err
+		}
+		outcome, reward, err := g.model.Apply(g.state, int(g.move(e).action), g.rng)
+		if err != nil {
+			return err
+		}
+		g.path = append(g.path, passed{at, e, reward})
+		var ok bool
+		if at, ok = g.after(e, int32(outcome)); !ok {
+			return g.untracked()
+		}
+	}
+}
+
+// untracked finishes a simulation that left a tree which may not grow.
+func (g *grower) untracked() error {
+	acts, err := g.model.Actions(g.state, g.acts[:0])
+	if err != nil {
+		return err
+	}
+	g.acts = acts
+	return g.finish(-1, acts)
+}
+
+// finish plays on at random from the state with the given legal actions and
+// backs up the return. at is the state's position, -1 if it has none.
+func (g *grower) finish(at int32, acts []int) error {
+	g.depth = max(g.depth, len(g.path))
+	if at >= 0 {
+		p := g.position(at)
+		p.seen++
+		if p.proven && g.value(at).exact() {
+			return g.backup(g.value(at).low, *g.value(at), true)
+		}
+	}
+	value, err := g.rollout(acts)
+	if err != nil {
+		return err
+	}
+	if len(acts) > 0 || !g.traits.Deterministic {
+		return g.backup(value, bounds{}, false)
+	}
+	certain := bounds{value, value}
+	if at >= 0 {
+		g.position(at).proven = true
+		*g.value(at) = certain
+	}
+	return g.backup(value, certain, true)
+}
+
+// rollout plays uniformly random actions to the end and returns what player 1
+// gets.
+func (g *grower) rollout(acts []int) (float64, error) {
+	var sum float64
+	weight := 1.0
+	for len(acts) > 0 {
+		if err := g.spend(); err != nil {
+			return 0, err
+		}
+		a := acts[0]
+		if len(acts) > 1 {
+			a = acts[g.rng.IntN(len(acts))]
+		}
+		_, reward, err := g.model.Apply(g.state, a, g.rng)
+		if err != nil {
+			return 0, err
+		}
+		sum += float64(weight * reward)
+		weight *= g.traits.Discount
+		if acts, err = g.model.Actions(g.state, g.acts[:0]); err != nil {
+			return 0, err
+		}
+		g.acts = acts
+	}
+	value, err := g.model.Value(g.state)
+	return sum + float64(weight*value), err
+}
+
+// room reports whether n more moves or positions fit, and notes it if not.
+func (g *grower) room(n int) bool {
+	if g.limit > 0 && g.nodes()+int64(n) > g.limit {
+		g.full = true
+		return false
+	}
+	return true
+}
+
+// expand adds the legal actions in g.acts as moves of a position, in random
+// order so that no action is favoured for being listed first.
+func (g *grower) expand(at int32) bool {
+	n := len(g.acts)
+	if !g.room(n) {
+		return false
+	}
+	p := g.position(at)
+	p.first, p.count, p.status, p.sign = g.newMoves(n), int32(n), expanded, 1
+	if g.model.Player(g.state) == 2 {
+		p.sign = -1
+	}
+	for i := n - 1; i > 0; i-- {
+		j := g.rng.IntN(i + 1)
+		g.acts[i], g.acts[j] = g.acts[j], g.acts[i]
+	}
+	for i, a := range g.acts {
+		e := p.first + int32(i)
+		g.score(e).mean = math.Inf(1)
+		g.move(e).action = int32(a)
+		if g.proofs != nil {
+			*g.proof(e) = g.wide().flip(p.sign)
+		}
+	}
+	return true
+}
+
+// after returns the position that a move led to with the given outcome, making
+// it if there is room.
+func (g *grower) after(e, outcome int32) (int32, bool) {
+	m := g.move(e)
+	for at := m.next; at != 0; {
+		p := g.position(at)
+		if p.outcome == outcome {
+			return at, true
+		}
+		at = p.sibling
+	}
+	if g.traits.Deterministic {
+		return g.shared(m)
+	}
+	if !g.room(1) {
+		return 0, false
+	}
+	m.next = g.newPosition(position{outcome: outcome, sibling: m.next})
+	return m.next, true
+}
+
+// shared is after for the first time a move is made in a deterministic problem.
+func (g *grower) shared(m *move) (int32, bool) {
+	hi, lo := hashState(g.state)
+	e := g.known.place(hi, lo)
+	if e.position == 0 {
+		if !g.room(1) {
+			return 0, false
+		}
+		m.next = g.newPosition(position{})
+		g.known.add(e, hi, lo, m.next)
+		return m.next, true
+	}
+	m.next = e.position
+	return m.next, true
+}
+
+// backup adds the return of a simulation to every move on its path. value is
+// what player 1 gets from the end of the path on, and known, if proven, its
+// bounds. What is proven about a move replaces a return that best play would not
+// have had.
+func (g *grower) backup(value float64, known bounds, proven bool) error {
+	for i := len(g.path) - 1; i >= 0; i-- {
+		at := &g.path[i]
+		p := g.position(at.position)
+		if proven {
+			g.narrow(p, at, known)
+		}
+		// The conversion forbids a fused multiply-add, which some machines have
+		// and some have not.
+		value = at.reward + float64(g.traits.Discount*value)
+		if value < g.low || value > g.high {
+			if err := g.widen(value); err != nil {
+				return err
+			}
+		}
+		p.seen++
+		if proven = p.proven; proven {
+			sign := float64(p.sign)
+			value = sign * g.proof(at.move).clamp(sign*value)
+			known = *g.value(at.position)
+		}
+		slab := g.moves[at.move>>slabBits]
+		m, s := &slab.moves[at.move&slabMask], &slab.scores[at.move&slabMask]
+		m.visits++
+		x := float64(p.sign) * value
+		if m.visits == 1 {
+			s.mean, s.inv = x, 1
+			continue
+		}
+		n := float64(m.visits)
+		d := x - s.mean
+		s.mean += d / n
+		m.m2 += float64(d * (x - s.mean))
+		s.inv = 1 / math.Sqrt(n)
+	}
+	return nil
+}
+
+// widen takes a return outside the known range into it.
+func (g *grower) widen(value float64) error {
+	if value-value != 0 {
+		return problem.Flaws{{Path: "reward", Problem: "the return of a run is too large", Expected: "a sum below 1.8e308"}}
+	}
+	if !g.traits.Bounded {
+		g.low, g.high = min(g.low, value), max(g.high, value)
+		return nil
+	}
+	const slack = 1e-9 // sums of rewards are rounded
+	if room := slack * (1 + g.high - g.low); value >= g.low-room && value <= g.high+room {
+		return nil
+	}
+	return problem.Flaws{{Path: "valueRange", Problem: rangeProblem(value, g.low, g.high), Expected: "bounds of the return from any state on, or none"}}
+}

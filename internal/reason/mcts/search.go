@@ -1,0 +1,287 @@
+package mcts
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
+)
+
+// Bounds and defaults of Search.
+const (
+	DefaultSimulations = 100
+	DefaultTrees       = 8
+	MaxSimulations     = 1 << 30
+	MaxTrees           = 256
+
+	// perTree is how many simulations a tree should have before another one
+	// pays, where the caller leaves the number of trees open: many small trees
+	// know less than a large one.
+	perTree = 10_000
+)
+
+// Options tune a Search. The zero value works.
+type Options struct {
+	Simulations int       // of all trees together; default DefaultSimulations
+	Trees       int       // default DefaultTrees, but at most one for each 10,000 simulations
+	Workers     int       // goroutines; does not change the result; default 1
+	Policy      Policy    // default UCT
+	Exploration *float64  // constant c, at least 0, for returns scaled to [0, 1]; default DefaultExploration
+	Criterion   Criterion // default ByVisits
+	Seed        uint64
+
+	// Progress, which may be nil, is called between rounds by the goroutine
+	// that called Search.
+	Progress func(Progress)
+}
+
+// Progress is how far a Search has come.
+type Progress struct {
+	Done, Total int    // simulations
+	Best        string // the answer if it ended now; empty before the first
+	Visits      int64  // of it
+	Value       float64
+}
+
+// Result is what a Search found. Values are discounted returns to the player
+// who moves first in it, in the units of the problem.
+type Result struct {
+	Best        string       `json:"bestAction,omitempty" doc:"empty if no simulation was completed"`
+	Value       *float64     `json:"value,omitempty"`
+	Player      int          `json:"player"`
+	Solved      bool         `json:"solved"` // Value is proven, not estimated
+	Actions     []ActionStat `json:"actions"`
+	Variation   []Step       `json:"principalVariation"`
+	Simulations int          `json:"simulations"`
+	Trees       int          `json:"trees"`
+	Nodes       int64        `json:"treeNodes"`
+	Depth       int          `json:"depth"` // of the deepest tree
+}
+
+// ActionStat is what the simulations say about one action in the initial state.
+type ActionStat struct {
+	Action   string    `json:"action"`
+	Visits   int64     `json:"visits"`
+	Share    float64   `json:"share"`           // of all visits
+	Value    *float64  `json:"value,omitempty"` // nil if never tried
+	Interval *Interval `json:"interval,omitempty"`
+	Proven   bool      `json:"proven,omitempty"` // Value is exact
+
+	index int
+	mean  float64
+	limit bounds
+}
+
+// Step is one move of the line of play that the search expects, following the
+// most frequent outcome where there is chance.
+type Step struct {
+	Action string  `json:"action"`
+	Player int     `json:"player"`
+	Visits int64   `json:"visits"`
+	Value  float64 `json:"value"` // to the player who makes the move
+}
+
+// Search looks for the best action in the initial state of m. One budget step
+// is one move (more for problems with long formulas); nodes are moves and
+// positions kept. Each tree has its own share of both. A tree that is full goes
+// on simulating without growing. When a limit is met the result is the best so
+// far; the error is a bad option, a problem whose formulas fail, or why the
+// context ended.
+//
+// The result is the same for every number of workers, unless the time limit is
+// met.
+func Search(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
+	if err := o.settle(); err != nil {
+		return nil, err
+	}
+	s := &search{model: m, traits: m.Traits(), meter: meter, o: &o}
+	if err := s.begin(); err != nil {
+		return nil, err
+	}
+	if err := s.rounds(); err != nil {
+		return nil, err
+	}
+	return s.result(), nil
+}
+
+func (o *Options) settle() error {
+	if o.Simulations == 0 {
+		o.Simulations = DefaultSimulations
+	}
+	if o.Simulations < 0 || o.Simulations > MaxSimulations {
+		return fault.Newf(fault.Invalid, "%d simulations; expected 1 to %d", o.Simulations, MaxSimulations)
+	}
+	if o.Trees == 0 {
+		o.Trees = max(1, min(DefaultTrees, o.Simulations/perTree))
+	}
+	if o.Trees < 0 || o.Trees > MaxTrees {
+		return fault.Newf(fault.Invalid, "%d trees; expected 1 to %d", o.Trees, MaxTrees)
+	}
+	o.Trees = min(o.Trees, o.Simulations)
+	o.Workers = max(1, min(o.Workers, o.Trees))
+	if o.Exploration == nil {
+		o.Exploration = new(DefaultExploration)
+	}
+	if c := *o.Exploration; !(c >= 0) || math.IsInf(c, 0) {
+		return fault.Newf(fault.Invalid, "the exploration constant is %v; expected a number of at least 0", c)
+	}
+	if o.Policy == "" {
+		o.Policy = UCT
+	}
+	if o.Criterion == "" {
+		o.Criterion = ByVisits
+	}
+	if err := o.Policy.check(); err != nil {
+		return err
+	}
+	return o.Criterion.check()
+}
+
+// search is one run of Search.
+type search struct {
+	model  problem.Model
+	traits problem.Traits
+	meter  *budget.Meter
+	o      *Options
+	trees  []*grower
+	player int
+}
+
+// begin makes the trees. A limit too small to give every tree a share makes
+// fewer.
+func (s *search) begin() error {
+	state := make([]float64, s.traits.Size)
+	s.model.Start(state)
+	s.player = s.model.Player(state)
+	acts, err := s.model.Actions(state, nil)
+	if err != nil {
+		return err
+	}
+	if len(acts) == 0 {
+		return problem.Flaws{{Path: "actions", Problem: "the run is over in the initial state", Expected: "at least one legal action"}}
+	}
+	steps, nodes := s.left()
+	trees := s.o.Trees
+	for _, left := range []int64{steps, nodes} {
+		if left > 0 {
+			trees = int(min(int64(trees), left))
+		}
+	}
+	for i := range trees {
+		share := budget.Limits{Steps: part(steps, trees, i), Nodes: part(nodes, trees, i)}
+		target := part(int64(s.o.Simulations), trees, i)
+		s.trees = append(s.trees, newGrower(s.model, s.o, seed.Stream(s.o.Seed, uint64(i)), s.meter.Fork(share), int(target)))
+	}
+	return nil
+}
+
+// left returns what the meter still allows; 0 is no limit.
+func (s *search) left() (steps, nodes int64) {
+	l := s.meter.Limits()
+	usedSteps, usedNodes := s.meter.Used()
+	if l.Steps > 0 {
+		steps = max(1, l.Steps-usedSteps)
+	}
+	if l.Nodes > 0 {
+		nodes = max(1, l.Nodes-usedNodes)
+	}
+	return steps, nodes
+}
+
+// part is the i-th of n nearly equal shares of total.
+func part(total int64, n, i int) int64 {
+	share := total / int64(n)
+	if int64(i) < total%int64(n) {
+		share++
+	}
+	return share
+}
+
+const (
+	firstRound = 16  // simulations of a tree, so that progress comes early
+	mostRound  = 256 // and cancelling never waits for long
+)
+
+// rounds runs all trees until they are done, some simulations of each at a
+// time. What a round does never depends on how fast it was.
+func (s *search) rounds() error {
+	var err error
+	for n := firstRound; ; n = min(2*n, mostRound) {
+		if err = s.round(n); err != nil {
+			break
+		}
+		done, solved := true, false
+		for _, g := range s.trees {
+			done = done && g.done()
+			solved = solved || g.solved
+		}
+		if s.o.Progress != nil {
+			s.o.Progress(s.progress())
+		}
+		if done || solved {
+			break
+		}
+	}
+	for _, g := range s.trees {
+		if !g.stopped {
+			g.meter.Step(g.pending)
+		}
+		g.meter.Grow(g.nodes())
+		if g.full && !g.stopped {
+			g.meter.Grow(g.limit) // what was refused: the meter notes the limit
+		}
+		s.meter.Join(g.meter)
+	}
+	if ended := s.meter.Err(); ended != nil {
+		return fmt.Errorf("search: %w", ended)
+	}
+	return err
+}
+
+// round lets the workers take one tree after another. The first error by tree
+// wins, so that it too is the same on every run.
+func (s *search) round(n int) error {
+	errs := make([]error, len(s.trees))
+	var next atomic.Int64
+	work := func() {
+		for i := next.Add(1) - 1; i < int64(len(s.trees)); i = next.Add(1) - 1 {
+			errs[i] = s.trees[i].run(n)
+		}
+	}
+	if s.o.Workers == 1 {
+		work()
+	} else {
+		var wg sync.WaitGroup
+		for range s.o.Workers {
+			wg.Go(work)
+		}
+		wg.Wait()
+	}
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *search) done() (sims int) {
+	for _, g := range s.trees {
+		sims += g.sims
+	}
+	return sims
+}
+
+func (s *search) progress() Progress {
+	p := Progress{Done: s.done(), Total: s.o.Simulations}
+	l := s.merge(s.roots())
+	if best := l.best(s.o.Criterion); best != nil {
+		p.Best, p.Visits, p.Value = s.model.Label(best.index), best.Visits, best.mean
+	}
+	return p
+}
