@@ -1,0 +1,368 @@
+package tools
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	maxIssues   = 20  // more than a model can use at once
+	maxGot      = 80  // bytes of a bad value quoted back
+	maxMentions = 512 // of unknown keys looked at
+)
+
+// decoder fills one Go value from JSON and collects what was wrong with it.
+type decoder struct {
+	issues  []Issue
+	unknown []Warning
+}
+
+func (d *decoder) issue(path, expected string, raw []byte) {
+	if len(d.issues) < maxIssues {
+		d.issues = append(d.issues, Issue{Path: path, Expected: expected, Got: clip(string(bytes.TrimSpace(raw)))})
+	}
+}
+
+func clip(s string) string {
+	if len(s) <= maxGot {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxGot], "") + "…"
+}
+
+// value decodes raw into v, whose type is the plan's.
+func (d *decoder) value(f *field, p *plan, raw json.RawMessage, v reflect.Value, path string) {
+	raw = bytes.TrimSpace(raw)
+	if p.pointer {
+		if string(raw) == "null" {
+			return
+		}
+		v.Set(reflect.New(p.typ))
+		v = v.Elem()
+	}
+	switch p.kind {
+	case kindRaw:
+		v.SetBytes(bytes.Clone(raw))
+	case kindAny:
+		d.any(raw, v, path)
+	case kindBool:
+		d.bool(raw, v, path)
+	case kindInt, kindUint, kindFloat:
+		d.number(f, p, raw, v, path)
+	case kindString:
+		d.string(f, p, raw, v, path)
+	case kindStruct:
+		d.object(p, raw, v, path)
+	case kindSlice:
+		d.slice(f, p, raw, v, path)
+	case kindMap:
+		d.mapping(f, p, raw, v, path)
+	}
+}
+
+func (d *decoder) any(raw []byte, v reflect.Value, path string) {
+	var x any
+	if err := json.Unmarshal(raw, &x); err != nil {
+		d.issue(path, "a JSON value", raw)
+		return
+	}
+	if x != nil {
+		v.Set(reflect.ValueOf(x))
+	}
+}
+
+func (d *decoder) bool(raw []byte, v reflect.Value, path string) {
+	switch strings.ToLower(unquote(raw)) {
+	case "true":
+		v.SetBool(true)
+	case "false":
+		v.SetBool(false)
+	default:
+		d.issue(path, "true or false", raw)
+	}
+}
+
+func (d *decoder) number(f *field, p *plan, raw []byte, v reflect.Value, path string) {
+	text := strings.TrimSpace(unquote(raw))
+	bad := func() { d.issue(path, p.expected(f), raw) }
+	var x float64
+	switch p.kind {
+	case kindInt:
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			whole, ok := wholeFloat(text)
+			if !ok {
+				bad()
+				return
+			}
+			n = int64(whole)
+		}
+		if v.OverflowInt(n) {
+			bad()
+			return
+		}
+		v.SetInt(n)
+		x = float64(n)
+	case kindUint:
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			whole, ok := wholeFloat(text)
+			if !ok || whole < 0 {
+				bad()
+				return
+			}
+			n = uint64(whole)
+		}
+		if v.OverflowUint(n) {
+			bad()
+			return
+		}
+		v.SetUint(n)
+		x = float64(n)
+	default:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || strings.ContainsAny(text, "xX_") {
+			bad()
+			return
+		}
+		v.SetFloat(n)
+		x = n
+	}
+	if f != nil && ((f.min != nil && x < *f.min) || (f.max != nil && x > *f.max)) {
+		bad()
+	}
+}
+
+// wholeFloat accepts "3.0" and "1e3" for a whole number, within the range that
+// float64 holds exactly.
+func wholeFloat(text string) (float64, bool) {
+	x, err := strconv.ParseFloat(text, 64)
+	return x, err == nil && x == math.Trunc(x) && math.Abs(x) <= 1<<53 && !strings.ContainsAny(text, "xX_")
+}
+
+func (d *decoder) string(f *field, p *plan, raw []byte, v reflect.Value, path string) {
+	var s string
+	switch {
+	case len(raw) > 0 && raw[0] == '"':
+		if json.Unmarshal(raw, &s) != nil {
+			d.issue(path, p.expected(f), raw)
+			return
+		}
+	case len(raw) > 0 && (raw[0] == '{' || raw[0] == '[' || string(raw) == "null"):
+		d.issue(path, p.expected(f), raw)
+		return
+	default: // a number or a boolean: its text is what was meant
+		s = string(raw)
+	}
+	if f != nil && len(f.enum) > 0 && !slices.Contains(f.enum, s) {
+		d.issue(path, p.expected(f), raw)
+		return
+	}
+	if f != nil && f.maxLen >= 0 && len(s) > f.maxLen {
+		d.issue(path, fmt.Sprintf("at most %d bytes (got %d)", f.maxLen, len(s)), raw)
+		return
+	}
+	v.SetString(s)
+}
+
+func (d *decoder) slice(f *field, p *plan, raw []byte, v reflect.Value, path string) {
+	raw = unwrap(raw, '[')
+	if raw == nil || raw[0] != '[' {
+		d.issue(path, p.expected(f), raw)
+		return
+	}
+	if p.elem.kind == kindFloat && !p.elem.pointer { // long data: one pass when it is clean
+		out := reflect.New(p.typ)
+		if json.Unmarshal(raw, out.Interface()) == nil && !bytes.Contains(raw, []byte("null")) {
+			v.Set(out.Elem())
+			d.count(f, v.Len(), path)
+			return
+		}
+	}
+	var items []json.RawMessage
+	if err := json.Unmarshal(raw, &items); err != nil {
+		d.issue(path, p.expected(f), raw)
+		return
+	}
+	if !d.count(f, len(items), path) {
+		return
+	}
+	v.Set(reflect.MakeSlice(p.typ, len(items), len(items)))
+	for i, item := range items {
+		d.value(nil, p.elem, item, v.Index(i), path+"["+strconv.Itoa(i)+"]")
+		if len(d.issues) >= maxIssues {
+			return
+		}
+	}
+}
+
+// count checks the length of an array or object against its field's bounds.
+func (d *decoder) count(f *field, n int, path string) bool {
+	switch {
+	case f == nil:
+		return true
+	case f.minItems >= 0 && n < f.minItems:
+		d.issues = append(d.issues, Issue{Path: path, Expected: fmt.Sprintf("at least %d items", f.minItems), Got: strconv.Itoa(n) + " items"})
+	case f.maxItems >= 0 && n > f.maxItems:
+		d.issues = append(d.issues, Issue{Path: path, Expected: fmt.Sprintf("at most %d items", f.maxItems), Got: strconv.Itoa(n) + " items"})
+	default:
+		return true
+	}
+	return false
+}
+
+func (d *decoder) mapping(f *field, p *plan, raw []byte, v reflect.Value, path string) {
+	raw = unwrap(raw, '{')
+	var members map[string]json.RawMessage
+	if raw == nil || raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
+		d.issue(path, p.expected(f), raw)
+		return
+	}
+	if !d.count(f, len(members), path) {
+		return
+	}
+	out := reflect.MakeMapWithSize(p.typ, len(members))
+	keys := make([]string, 0, len(members))
+	for k := range members {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys) // problems are reported in the same order every time
+	for _, k := range keys {
+		item := reflect.New(p.typ.Elem()).Elem()
+		d.value(nil, p.elem, members[k], item, path+"."+k)
+		out.SetMapIndex(reflect.ValueOf(k).Convert(p.typ.Key()), item)
+		if len(d.issues) >= maxIssues {
+			return
+		}
+	}
+	v.Set(out)
+}
+
+func (d *decoder) object(p *plan, raw []byte, v reflect.Value, path string) {
+	members := d.members(p, raw, path)
+	d.fill(p, members, v, path)
+	d.leftover(p, members, path)
+}
+
+// members splits a JSON object, or a string that holds one.
+func (d *decoder) members(p *plan, raw []byte, path string) map[string]json.RawMessage {
+	raw = unwrap(raw, '{')
+	var members map[string]json.RawMessage
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
+		d.issue(path, p.expected(nil), raw)
+		return nil
+	}
+	return members
+}
+
+// fill decodes the members that p has fields for and takes them out of the map.
+func (d *decoder) fill(p *plan, members map[string]json.RawMessage, v reflect.Value, path string) {
+	if members == nil {
+		return // reported already
+	}
+	for i := range p.fields {
+		f := &p.fields[i]
+		at := path + "." + f.name
+		m, ok := members[f.name]
+		if ok && string(m) != "null" {
+			d.value(f, f.plan, m, v.FieldByIndex(f.index), at)
+		} else if f.required {
+			d.issues = append(d.issues, Issue{Path: at, Expected: f.plan.expected(f), Got: "nothing"})
+		} else if f.defText != "" {
+			d.value(f, f.plan, json.RawMessage(f.defText), v.FieldByIndex(f.index), at)
+		}
+		if ok {
+			delete(members, f.name)
+		}
+	}
+}
+
+// leftover warns about keys that no field takes and names the nearest one.
+func (d *decoder) leftover(p *plan, members map[string]json.RawMessage, path string) {
+	if len(members) == 0 || len(d.unknown) >= maxMentions {
+		return
+	}
+	keys := make([]string, 0, len(members))
+	for k := range members {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		text := fmt.Sprintf("%s.%s is not a parameter here and was ignored", path, clip(k))
+		if near := p.nearest(k); near != "" {
+			text += fmt.Sprintf("; did you mean %s?", near)
+		}
+		d.unknown = append(d.unknown, Warning{Code: "unknown_parameter", Message: text})
+	}
+}
+
+// nearest returns the field whose name is at most two edits from key, or "".
+func (p *plan) nearest(key string) string {
+	if len(key) > 64 {
+		return ""
+	}
+	best, dist := "", 3
+	for i := range p.fields {
+		if n := distance(strings.ToLower(key), strings.ToLower(p.fields[i].name)); n < dist {
+			best, dist = p.fields[i].name, n
+		}
+	}
+	return best
+}
+
+// distance is the Levenshtein distance of two short strings, in bytes.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			next := diagonal
+			if a[i] != b[j] {
+				next = min(diagonal, row[j], row[j+1]) + 1
+			}
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
+
+// unquote returns the text of a JSON string, and anything else as it is.
+func unquote(raw []byte) string {
+	var s string
+	if len(raw) > 1 && raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
+
+// unwrap returns raw, or, where raw is a string that holds a JSON value opening
+// with the given byte, that value.
+func unwrap(raw []byte, open byte) []byte {
+	if len(raw) == 0 {
+		return nil
+	}
+	if raw[0] != '"' {
+		return raw
+	}
+	inner := strings.TrimSpace(unquote(raw))
+	if inner != "" && inner[0] == open && json.Valid([]byte(inner)) {
+		return []byte(inner)
+	}
+	return raw
+}
+
+// sortIssues puts problems in the order of their paths.
+func sortIssues(issues []Issue) {
+	slices.SortStableFunc(issues, func(a, b Issue) int { return cmp.Compare(a.Path, b.Path) })
+}

@@ -1,0 +1,60 @@
+package tools
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/work"
+)
+
+// Effect says what a tool does to the caller's session. It becomes the tool
+// annotations that hosts use to decide whether to ask the user.
+type Effect uint8
+
+// The effects.
+const (
+	ReadOnly Effect = iota // computes or reads; changes nothing
+	Mutates                // adds to or changes the session's state
+	Deletes                // removes something the caller stored
+)
+
+// Spec describes a tool. Everything a client, a document or a page says about
+// the tool comes from here.
+type Spec struct {
+	Name    string // snake_case, unique
+	Family  string // the folder it lives in
+	Title   string // for people
+	Summary string // one sentence, at most 200 characters: what it computes
+
+	Scope  policy.Scope // what the token must grant
+	Lane   work.Lane    // work.Inline takes microseconds and never waits
+	Effect Effect
+
+	// Stateless tools neither need nor mint a reasoning session.
+	Stateless bool
+
+	Method string // default method of the result, such as "UCT"
+	Source string // where the method is from: author, year
+
+	Examples []Example // at least one; each is executed by a test
+}
+
+// Example is a call that works as it stands.
+type Example struct {
+	Title     string
+	Arguments string // JSON: the arguments of the facade, "operation" included
+}
+
+// Tool is an operation ready to be called.
+type Tool interface {
+	// Spec returns the description. It must not be changed.
+	Spec() *Spec
+	// InputSchema returns the JSON Schema of the parameters, an object.
+	InputSchema() json.RawMessage
+	// OutputSchema returns the JSON Schema of the result.
+	OutputSchema() json.RawMessage
+	// Invoke decodes parameters, runs the tool and returns the result as JSON.
+	// A bad argument is a *BadArguments, every other failure a fault.
+	Invoke(ctx context.Context, c *Call, parameters json.RawMessage) (json.RawMessage, error)
+}
