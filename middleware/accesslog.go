@@ -1,0 +1,69 @@
+package middleware
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/lyceum-mcp/lyceum/internal/client"
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+)
+
+// AccessLog writes one record per request when it is over: what was asked, by
+// whom, how it went and why not. It never writes tokens, arguments or handles.
+// Health checks are not worth a line unless they fail.
+func AccessLog(log *slog.Logger) Middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			ctx := r.Context()
+			if !log.Enabled(ctx, slog.LevelInfo) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			rec := record(w)
+			next.ServeHTTP(rec, r)
+			quiet := r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || r.URL.Path == "/metrics"
+			if quiet && rec.Status() < 400 {
+				return
+			}
+			c := client.FromContext(ctx)
+			attrs := make([]slog.Attr, 0, 14)
+			attrs = append(attrs, slog.String("http_method", methodName(r.Method)), slog.String("path", clipPath(r.URL.Path)),
+				slog.Int("status", rec.Status()), slog.Int64("bytes", rec.bytes),
+				slog.Duration("duration", time.Since(c.Started)), slog.String("remote", c.Remote))
+			if p := c.Principal; p != nil {
+				attrs = append(attrs, slog.String("tenant", p.Tenant), slog.String("subject", p.Subject))
+			}
+			if c.Method != "" {
+				attrs = append(attrs, slog.String("mcp_method", c.Method), slog.String("target", c.Target), slog.String("revision", c.Revision))
+			}
+			level := slog.LevelInfo
+			if err := c.Outcome(); err != nil {
+				e := fault.From(err)
+				attrs = append(attrs, slog.String("code", e.MachineCode()))
+				if e.Kind == fault.Internal || e.Kind == fault.Unavailable {
+					level = slog.LevelError
+				}
+				if e.Err != nil {
+					attrs = append(attrs, slog.String("error", e.Err.Error()))
+				}
+			}
+			log.LogAttrs(ctx, level, "request", attrs...)
+		})
+	}
+}
+
+func clipPath(p string) string {
+	if len(p) > 128 {
+		return p[:128]
+	}
+	return p
+}
+
+// fail renders err and notes it for the log.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	if c := client.FromContext(r.Context()); c != nil {
+		c.Fail(err)
+	}
+	failer(w, r, err)
+}
