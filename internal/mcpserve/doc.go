@@ -1,0 +1,31 @@
+// Package mcpserve puts tools behind the Model Context Protocol.
+//
+// It is our own Streamable HTTP transport over mcp-go's
+// MCPServer.HandleMessage. mcp-go dispatches, holds the registry and negotiates;
+// sessions, streams, cancellation, header checks and the decoding of bodies are
+// ours, because there each of them crosses clients or loses messages once many
+// clients share a process.
+//
+// # The way of a message, from the bottom up
+//
+//   - scan.go checks a body once, strictly: one JSON value, no duplicate keys, no
+//     key that differs from a protocol key by case only. Whatever passes means
+//     the same to every decoder behind it.
+//   - message.go takes the few members out that the transport decides by.
+//   - era.go tells the revision: each request says it (2026-07-28), or its
+//     transport session does (before). headers.go holds a request's headers
+//     against the decoded body.
+//   - sessions.go owns the transport sessions of the older revisions.
+//   - exchange.go is one request on its way to one answer: JSON, or an event
+//     stream once there is something to say before the answer.
+//   - toolcall.go is the way of a tool call: scope, session, ticket, deadline,
+//     tool, commit. A call runs on the goroutine of its request from end to end.
+//   - http.go ties these to POST, GET and DELETE.
+//
+// # Who cancels what
+//
+// Under 2026-07-28 closing the response is the cancellation. Before, a lost
+// connection is not: such a call runs to its end on a context of its own, and
+// notifications/cancelled stops it. Ids are compared as they were written, type
+// included, within one transport session of one owner.
+package mcpserve
