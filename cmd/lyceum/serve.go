@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/lyceum-mcp/lyceum/internal/app"
+	"github.com/lyceum-mcp/lyceum/internal/devidp"
+)
+
+type serveCmd struct{ settings }
+
+func (c *serveCmd) run(ctx context.Context, p process, given map[string][]string) error {
+	cfg, err := c.load(p, given, false)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, cfg, app.Options{
+		Log: p.stderr, Env: p.env,
+		OnReady: func(a *app.App) { fmt.Fprintf(p.stderr, "lyceum: ready %s\n", a.URL()) },
+	})
+	if err != nil {
+		return err
+	}
+	if cfg.Dev {
+		if err := welcome(p.stdout, a); err != nil {
+			return err
+		}
+	}
+	return a.Run(ctx)
+}
+
+// devTokenTTL is how long the token that serve --dev prints is good: a day of
+// work.
+const devTokenTTL = 12 * time.Hour
+
+// welcome prints what a developer needs to go on: a token, what to paste into a
+// client, and the page.
+func welcome(w io.Writer, a *app.App) error {
+	token, err := a.Issuer().Token(devidp.TokenRequest{Sub: "alice", TTL: devTokenTTL})
+	if err != nil {
+		return fmt.Errorf("make a development token: %w", err)
+	}
+	url := a.URL() + "/mcp"
+	_, err = fmt.Fprintf(w, `Lyceum in development mode: anybody on this machine can log in as anybody.
+
+MCP endpoint   %[1]s
+Admin page     %[2]s
+
+Access token of alice, good for %[4]s:
+
+%[3]s
+
+Claude Code:
+
+  claude mcp add --transport http lyceum %[1]s --header "Authorization: Bearer %[3]s"
+
+VS Code (.vscode/mcp.json):
+
+  {"servers":{"lyceum":{"type":"http","url":"%[1]s","headers":{"Authorization":"Bearer %[3]s"}}}}
+
+Any other client (mcpServers):
+
+  {"mcpServers":{"lyceum":{"type":"http","url":"%[1]s","headers":{"Authorization":"Bearer %[3]s"}}}}
+
+`, url, a.AdminURL(), token, devTokenTTL)
+	return err
+}

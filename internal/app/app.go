@@ -1,0 +1,251 @@
+// Package app builds the server from its configuration and stops it in order.
+//
+// New is one straight function: what needs what can be read from top to bottom,
+// and whatever was built is undone in reverse when a later step fails or the
+// server stops.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lyceum-mcp/lyceum/api"
+	"github.com/lyceum-mcp/lyceum/internal/build"
+	"github.com/lyceum-mcp/lyceum/internal/config"
+	"github.com/lyceum-mcp/lyceum/internal/devidp"
+	"github.com/lyceum-mcp/lyceum/internal/event"
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/identity"
+	"github.com/lyceum-mcp/lyceum/internal/mcpserve"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/telemetry"
+	"github.com/lyceum-mcp/lyceum/internal/work"
+	"github.com/lyceum-mcp/lyceum/middleware"
+	"github.com/lyceum-mcp/lyceum/session"
+	"github.com/lyceum-mcp/lyceum/tools"
+	"github.com/lyceum-mcp/lyceum/tools/catalog"
+)
+
+// Options are what the configuration does not say.
+type Options struct {
+	Log io.Writer                   // records; nil discards them
+	Env func(string) (string, bool) // for the standard OTEL_ variables; may be nil
+	// Local builds the server without a listener, for the local user.
+	Local bool
+	// OnReady, which may be nil, is called once connections are accepted.
+	OnReady func(a *App)
+	// Extra operations, for tests.
+	Extra []tools.Tool
+}
+
+// App is a server, started by Run.
+type App struct {
+	cfg        *config.Config
+	log        *slog.Logger
+	level      *slog.LevelVar
+	undo       stack
+	listener   net.Listener // nil when local
+	adminLn    net.Listener // nil unless there is a second one
+	main       *http.Server
+	admin      *http.Server
+	handler    http.Handler
+	issuer     *devidp.Issuer // nil unless dev
+	bus        *event.Bus[session.Event]
+	sessions   *session.Directory
+	transports *session.Directory
+	scheduler  *work.Scheduler
+	gate       *middleware.Gate
+	mcp        *mcpserve.Server
+	locals     *local
+	baseURL    string
+	ready      atomic.Bool
+	onReady    func()
+	started    time.Time
+}
+
+// New builds a server and opens its listeners, so that Addr is known; nothing is
+// served before Run. What a failing step leaves behind is undone.
+func New(ctx context.Context, cfg *config.Config, o Options) (*App, error) {
+	a := &App{cfg: cfg, level: new(slog.LevelVar), started: time.Now()}
+	if o.OnReady != nil {
+		a.onReady = func() { o.OnReady(a) }
+	}
+	if err := a.build(ctx, o); err != nil {
+		return nil, errors.Join(err, a.undo.unwind(context.WithoutCancel(ctx)))
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, o Options) error {
+	cfg := a.cfg
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	a.level.Set(cfg.Log.Slog())
+	a.log = telemetry.NewLogger(o.Log, cfg.Log.Format, a.level)
+
+	tel, err := telemetry.Start(ctx, telemetry.Config{
+		SampleRatio: cfg.Telemetry.SampleRatio, Metrics: cfg.Telemetry.Metrics, Service: "lyceum", Version: build.Version(), Env: o.Env,
+	})
+	if err != nil {
+		return fmt.Errorf("start telemetry: %w", err)
+	}
+	a.undo.push("telemetry", tel.Shutdown)
+
+	if !o.Local {
+		if err := a.listen(ctx); err != nil {
+			return err
+		}
+	}
+	verifier, err := a.identity()
+	if err != nil {
+		return err
+	}
+
+	a.bus = new(event.Bus[session.Event])
+	s := cfg.Sessions
+	a.sessions = session.New(session.Config{
+		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
+	}, a.bus)
+	a.undo.push("sessions", func(context.Context) error { a.sessions.Close(); return nil })
+	a.transports = session.New(session.Config{
+		Prefix: mcpserve.TransportPrefix, IdleTTL: cfg.Transport.IdleTTL, MaxTTL: max(s.MaxTTL, cfg.Transport.IdleTTL),
+		MaxPerOwner: cfg.Transport.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal,
+	}, a.bus)
+	a.undo.push("transport sessions", func(context.Context) error { a.transports.Close(); return nil })
+	a.sweep()
+
+	tickets := cfg.Work.Tickets
+	if tickets == 0 {
+		tickets = runtime.NumCPU()
+	}
+	// The goroutines that read and write HTTP must find a thread while every
+	// ticket computes.
+	if n := tickets + 2; runtime.GOMAXPROCS(0) < n {
+		before := runtime.GOMAXPROCS(n)
+		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", tickets)
+	}
+	a.scheduler = work.New(work.Config{
+		Tickets: tickets, Quantum: cfg.Work.Quantum, MaxQueued: cfg.Work.MaxQueued, MaxQueuedPerTenant: cfg.Work.MaxQueuedPerTenant, MaxWait: cfg.Work.MaxWait,
+	})
+	a.gate = middleware.NewGate(cfg.HTTP.MaxInFlight)
+
+	registry, err := tools.NewRegistry(append(catalog.All(), o.Extra...)...)
+	if err != nil {
+		return fmt.Errorf("register operations: %w", err)
+	}
+	metadata := a.baseURL + "/.well-known/oauth-protected-resource" + api.MCPPath
+	a.mcp, err = mcpserve.New(mcpserve.Deps{
+		Registry: registry, Extra: catalog.Direct(), Sessions: a.sessions, Transports: a.transports, Journal: session.NewJournal(0, 0),
+		Scheduler: a.scheduler, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
+	}, mcpserve.Config{
+		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout,
+		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, TransportDefault: s.TransportDefault,
+		Surface: cfg.Tools.Surface,
+		Limits:  budget.Limits{Time: time.Duration(cfg.Tools.MaxMillis) * time.Millisecond, Steps: cfg.Tools.MaxSteps, Nodes: cfg.Tools.MaxNodes},
+	})
+	if err != nil {
+		return fmt.Errorf("build the MCP endpoint: %w", err)
+	}
+
+	deps := api.Deps{
+		Config: a.apiConfig(), Log: a.log, Tracer: tel.TracerProvider(), Verifier: verifier, Gate: a.gate, MCP: a.mcp,
+		Monitor: a.monitor(), Ready: a.Ready,
+	}
+	if a.issuer != nil {
+		deps.Dev, deps.DevPaths = a.issuer, devidp.Paths()
+	}
+	if cfg.Telemetry.Metrics {
+		deps.Metrics = tel.MetricsHandler()
+	}
+	if deps.Admin, err = a.page(verifier); err != nil {
+		return err
+	}
+	a.serve(deps)
+	return nil
+}
+
+// listen opens the listeners and learns the URL that clients use.
+func (a *App) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", a.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", a.cfg.Addr, err)
+	}
+	a.listener = ln
+	a.undo.push("listener", closer(ln))
+	if a.cfg.Admin.Addr != "" {
+		if a.adminLn, err = lc.Listen(ctx, "tcp", a.cfg.Admin.Addr); err != nil {
+			return fmt.Errorf("listen on %s: %w", a.cfg.Admin.Addr, err)
+		}
+		a.undo.push("admin listener", closer(a.adminLn))
+	}
+	return nil
+}
+
+func closer(ln net.Listener) func(context.Context) error {
+	return func(context.Context) error {
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	}
+}
+
+// sweep ends expired sessions in the background until the server stops.
+func (a *App) sweep() {
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for _, d := range []*session.Directory{a.sessions, a.transports} {
+		wg.Go(func() { _ = d.Run(ctx) }) // it only ever returns why ctx ended
+	}
+	a.undo.push("sweepers", func(context.Context) error { cancel(); wg.Wait(); return nil })
+}
+
+// Addr returns the address of the main listener, or "" for a local server.
+func (a *App) Addr() string {
+	if a.listener == nil {
+		return ""
+	}
+	return a.listener.Addr().String()
+}
+
+// URL returns the server's base URL as clients write it.
+func (a *App) URL() string { return a.baseURL }
+
+// AdminURL returns the URL of the page.
+func (a *App) AdminURL() string {
+	if a.adminLn != nil {
+		return "http://" + a.adminLn.Addr().String() + "/admin/"
+	}
+	return a.baseURL + "/admin/"
+}
+
+// Issuer returns the development identity provider, or nil.
+func (a *App) Issuer() *devidp.Issuer { return a.issuer }
+
+// Handler returns the whole chain, for tests and benchmarks without a socket.
+func (a *App) Handler() http.Handler { return a.handler }
+
+// Local returns a way into the chain, in this process, for the principal.
+func (a *App) Local(p *identity.Principal) http.RoundTripper {
+	a.locals = &local{handler: a.handler, principal: p}
+	return a.locals
+}
+
+// Ready reports whether the server takes new work.
+func (a *App) Ready() error {
+	if a.ready.Load() {
+		return nil
+	}
+	return &fault.Error{Kind: fault.Unavailable, Code: "not_ready", Public: "the server is starting or stopping", RetryAfter: time.Second}
+}

@@ -1,0 +1,417 @@
+// Package bridge carries MCP messages between a local host's stdin and stdout
+// and the HTTP endpoint of a server.
+//
+// Each line is one request of its own: it goes through the same chain as any
+// other client's, in this process or on another machine, and whatever comes
+// back, JSON or events, goes out as lines. The bridge adds what the stdio side
+// does not have: the session id and the version of the older revisions, the
+// routing headers of 2026-07-28, and JSON-RPC errors where HTTP only has a
+// status.
+package bridge
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Config says where messages go and within which bounds.
+type Config struct {
+	URL         string            // of the MCP endpoint
+	Transport   http.RoundTripper // how it is reached
+	Token       string            // bearer token; empty for a server in this process
+	MaxLine     int               // bytes of one message; 0 is DefaultMaxLine
+	MaxInFlight int               // requests at a time; 0 is DefaultMaxInFlight
+	Grace       time.Duration     // for calls in flight after the end of input; 0 is DefaultGrace
+	Log         io.Writer         // what went wrong, for a person; never stdout
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxLine     = 4 << 20
+	DefaultMaxInFlight = 64
+	DefaultGrace       = 30 * time.Second
+)
+
+// Run copies messages until in ends or ctx does, and returns when the last
+// answer is out. At the end of input standing streams are cut at once and calls
+// in flight get a grace period.
+func Run(ctx context.Context, in io.Reader, out io.Writer, cfg Config) error {
+	if cfg.MaxLine <= 0 {
+		cfg.MaxLine = DefaultMaxLine
+	}
+	if cfg.MaxInFlight <= 0 {
+		cfg.MaxInFlight = DefaultMaxInFlight
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = DefaultGrace
+	}
+	if cfg.Log == nil {
+		cfg.Log = io.Discard
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	b := &bridge{
+		cfg: cfg, client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		out: out, slots: make(chan struct{}, cfg.MaxInFlight), flying: map[string]flight{},
+	}
+	err := b.read(ctx, in)
+	b.land(cancel)
+	b.bye()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// errInputEnded is why calls stop that outlive the input.
+var errInputEnded = errors.New("the input ended")
+
+type bridge struct {
+	cfg    Config
+	client *http.Client
+	slots  chan struct{} // one for each request that may be in flight
+	wg     sync.WaitGroup
+
+	outMu sync.Mutex // serialises lines on out
+	out   io.Writer
+
+	mu      sync.Mutex
+	session string // of the older revisions, from initialize
+	version string // which initialize negotiated
+	flying  map[string]flight
+}
+
+// flight is a request in flight, by its id as written.
+type flight struct {
+	cancel   context.CancelFunc
+	modern   bool
+	standing bool // a stream that would never end by itself
+}
+
+// envelope is what the bridge needs to know of a message.
+type envelope struct {
+	ID     json.RawMessage `json:"id"`
+	Method string          `json:"method"`
+	Params struct {
+		Name      string          `json:"name"`
+		URI       string          `json:"uri"`
+		TaskID    string          `json:"taskId"`
+		RequestID json.RawMessage `json:"requestId"`
+		Meta      struct {
+			Version string `json:"io.modelcontextprotocol/protocolVersion"`
+		} `json:"_meta"`
+	} `json:"params"`
+}
+
+// modern tells the era of a message as the server would.
+func (e *envelope) modern() bool { return e.Params.Meta.Version != "" }
+
+// read sends one line after the other. initialize is waited for: what follows
+// needs the session that it opens.
+func (b *bridge) read(ctx context.Context, in io.Reader) error {
+	lines := make(chan line)
+	stop := make(chan struct{})
+	defer close(stop)
+	go readLines(in, b.cfg.MaxLine, lines, stop) // ends with in, or at its next line: a blocked read cannot be interrupted
+	for {
+		var l line
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case l = <-lines:
+		}
+		switch {
+		case l.err != nil:
+			return l.err
+		case l.tooLong:
+			b.refuse(nil, -32700, fmt.Sprintf("a message may have %d bytes", b.cfg.MaxLine))
+			continue
+		case len(l.text) == 0:
+			continue
+		}
+		var e envelope
+		if json.Unmarshal(l.text, &e) != nil && !json.Valid(l.text) {
+			b.refuse(nil, -32700, "the line is not valid JSON")
+			continue
+		}
+		if b.cancels(&e) {
+			continue
+		}
+		select {
+		case b.slots <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		done := make(chan struct{})
+		b.wg.Go(func() {
+			defer func() { <-b.slots; close(done) }()
+			b.send(ctx, l.text, &e)
+		})
+		if !e.modern() && (e.Method == "initialize" || len(e.ID) == 0) {
+			<-done // order matters for what is not answered
+		}
+	}
+}
+
+// cancels handles notifications/cancelled of 2026-07-28, where on HTTP closing
+// the response is the cancellation.
+func (b *bridge) cancels(e *envelope) bool {
+	if e.Method != "notifications/cancelled" || len(e.Params.RequestID) == 0 {
+		return false
+	}
+	b.mu.Lock()
+	f, ok := b.flying[string(e.Params.RequestID)]
+	legacy := b.session != ""
+	b.mu.Unlock()
+	if !ok {
+		return !legacy // nothing to cancel here, and nobody to forward it to
+	}
+	if f.modern {
+		f.cancel()
+	}
+	return f.modern
+}
+
+// send makes the request of one message and copies what comes back.
+func (b *bridge) send(ctx context.Context, text []byte, e *envelope) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if id := string(e.ID); id != "" {
+		b.mu.Lock()
+		b.flying[id] = flight{cancel: cancel, modern: e.modern(), standing: e.Method == "subscriptions/listen"}
+		b.mu.Unlock()
+		defer func() {
+			b.mu.Lock()
+			delete(b.flying, id)
+			b.mu.Unlock()
+		}()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.cfg.URL, bytes.NewReader(text))
+	if err != nil {
+		b.fail(e, "cannot make a request: "+err.Error())
+		return
+	}
+	b.headers(req, e)
+	resp, err := b.client.Do(req)
+	if err != nil {
+		if ctx.Err() == nil {
+			b.fail(e, "the server cannot be reached")
+			fmt.Fprintln(b.cfg.Log, "lyceum stdio:", err)
+		} else if context.Cause(ctx) == errInputEnded {
+			b.fail(e, "the input ended before the answer was there")
+		}
+		return
+	}
+	defer resp.Body.Close()
+	if e.Method == "initialize" && resp.StatusCode == http.StatusOK {
+		b.mu.Lock()
+		b.session = resp.Header.Get("Mcp-Session-Id")
+		b.mu.Unlock()
+	}
+	b.receive(ctx, resp, e)
+}
+
+func (b *bridge) headers(req *http.Request, e *envelope) {
+	h := req.Header
+	h.Set("Content-Type", "application/json")
+	h.Set("Accept", "application/json, text/event-stream")
+	if b.cfg.Token != "" {
+		h.Set("Authorization", "Bearer "+b.cfg.Token)
+	}
+	if e.modern() {
+		h.Set("Mcp-Protocol-Version", e.Params.Meta.Version)
+		h.Set("Mcp-Method", e.Method)
+		if target := e.target(); target != "" {
+			h.Set("Mcp-Name", headerValue(target))
+		}
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.session != "" && e.Method != "initialize" {
+		h.Set("Mcp-Session-Id", b.session)
+		if b.version != "" {
+			h.Set("Mcp-Protocol-Version", b.version)
+		}
+	}
+}
+
+func (e *envelope) target() string {
+	switch e.Method {
+	case "tools/call", "prompts/get":
+		return e.Params.Name
+	case "resources/read":
+		return e.Params.URI
+	case "tasks/get", "tasks/update", "tasks/cancel":
+		return e.Params.TaskID
+	}
+	return ""
+}
+
+// receive copies an answer to out.
+func (b *bridge) receive(ctx context.Context, resp *http.Response, e *envelope) {
+	kind := resp.Header.Get("Content-Type")
+	switch {
+	case strings.HasPrefix(kind, "text/event-stream"):
+		if err := b.events(resp.Body); err != nil && ctx.Err() == nil {
+			b.fail(e, "the stream broke before the answer was there")
+		}
+	case resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusNoContent:
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
+	default:
+		body, err := io.ReadAll(io.LimitReader(resp.Body, int64(b.cfg.MaxLine)*8))
+		if err != nil {
+			if ctx.Err() == nil {
+				b.fail(e, "the answer broke off")
+			}
+			return
+		}
+		if strings.HasPrefix(kind, "application/json") && b.pass(body, e) {
+			return
+		}
+		b.fail(e, fmt.Sprintf("the server answered with status %d", resp.StatusCode))
+	}
+}
+
+// pass writes a JSON-RPC answer as a line. An error without an id, which is how
+// the chain in front of the protocol refuses, gets the id of the request.
+func (b *bridge) pass(body []byte, e *envelope) bool {
+	var probe struct {
+		ID     json.RawMessage `json:"id"`
+		Error  json.RawMessage `json:"error"`
+		Result struct {
+			Version string `json:"protocolVersion"`
+		} `json:"result"`
+	}
+	trimmed := bytes.TrimSpace(body)
+	if len(trimmed) > 0 && trimmed[0] == '[' && json.Valid(trimmed) {
+		b.line(trimmed)
+		return true
+	}
+	if json.Unmarshal(trimmed, &probe) != nil {
+		return false
+	}
+	if probe.Error != nil && (probe.ID == nil || string(probe.ID) == "null") {
+		if len(e.ID) == 0 {
+			fmt.Fprintf(b.cfg.Log, "lyceum stdio: %s was refused: %s\n", e.Method, probe.Error)
+			return true
+		}
+		b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":%s}`, e.ID, probe.Error))
+		return true
+	}
+	if e.Method == "initialize" && probe.Result.Version != "" {
+		b.mu.Lock()
+		b.version = probe.Result.Version
+		b.mu.Unlock()
+	}
+	b.line(trimmed)
+	return true
+}
+
+// events copies the data of a stream's events, a line each, until it ends.
+func (b *bridge) events(body io.Reader) error {
+	r := bufio.NewReaderSize(body, 64<<10)
+	var data []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(data)+len(part) > b.cfg.MaxLine*8 {
+			return errors.New("an event is too long")
+		}
+		data = append(data, part...)
+		if err == bufio.ErrBufferFull {
+			continue
+		}
+		if rest, ok := bytes.CutPrefix(bytes.TrimRight(data, "\r\n"), []byte("data:")); ok && len(bytes.TrimSpace(rest)) > 0 {
+			b.line(bytes.TrimSpace(rest))
+		}
+		data = data[:0]
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// line writes one message. A host that closed its end ends the bridge by
+// closing our input; there is nobody to tell.
+func (b *bridge) line(text []byte) {
+	var compact bytes.Buffer
+	if bytes.ContainsAny(text, "\r\n") {
+		if json.Compact(&compact, text) != nil {
+			return
+		}
+		text = compact.Bytes()
+	}
+	b.outMu.Lock()
+	defer b.outMu.Unlock()
+	_, _ = b.out.Write(append(bytes.Clone(text), '\n'))
+}
+
+func (b *bridge) fail(e *envelope, text string) {
+	if len(e.ID) > 0 && string(e.ID) != "null" {
+		b.refuse(e.ID, -32603, text)
+		return
+	}
+	fmt.Fprintf(b.cfg.Log, "lyceum stdio: %s: %s\n", e.Method, text)
+}
+
+func (b *bridge) refuse(id json.RawMessage, code int, text string) {
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	msg, _ := json.Marshal(text) // a string always encodes
+	b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":%s}}`, id, code, msg))
+}
+
+// land waits for what is in flight after the input ended.
+func (b *bridge) land(cancel context.CancelCauseFunc) {
+	b.mu.Lock()
+	for _, f := range b.flying {
+		if f.standing {
+			f.cancel()
+		}
+	}
+	b.mu.Unlock()
+	landed := make(chan struct{})
+	go func() { b.wg.Wait(); close(landed) }()
+	t := time.NewTimer(b.cfg.Grace)
+	defer t.Stop()
+	select {
+	case <-landed:
+	case <-t.C:
+		cancel(errInputEnded)
+		<-landed
+	}
+}
+
+// bye ends the transport session, so that the server need not wait for it to
+// expire.
+func (b *bridge) bye() {
+	if b.session == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, b.cfg.URL, http.NoBody)
+	if err != nil {
+		return
+	}
+	req.Header.Set("Mcp-Session-Id", b.session)
+	if b.cfg.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+b.cfg.Token)
+	}
+	if resp, err := b.client.Do(req); err == nil {
+		_ = resp.Body.Close()
+	}
+}
