@@ -275,12 +275,28 @@ func (d *decoder) fill(p *plan, members map[string]json.RawMessage, v reflect.Va
 			d.value(f, f.plan, m, v.FieldByIndex(f.index), at)
 		} else if f.required {
 			d.issues = append(d.issues, Issue{Path: at, Expected: f.plan.expected(f), Got: "nothing"})
-		} else if f.defText != "" {
-			d.value(f, f.plan, json.RawMessage(f.defText), v.FieldByIndex(f.index), at)
+		} else {
+			d.absent(f, v.FieldByIndex(f.index), at)
 		}
 		if ok {
 			delete(members, f.name)
 		}
+	}
+}
+
+// absent fills in the default of a field that was not sent. An object that was
+// not sent has the defaults of its members.
+func (d *decoder) absent(f *field, v reflect.Value, path string) {
+	if f.defText != "" {
+		d.value(f, f.plan, json.RawMessage(f.defText), v, path)
+		return
+	}
+	if f.plan.kind != kindStruct || f.plan.pointer {
+		return
+	}
+	for i := range f.plan.fields {
+		inner := &f.plan.fields[i]
+		d.absent(inner, v.FieldByIndex(inner.index), path+"."+inner.name)
 	}
 }
 

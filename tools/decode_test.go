@@ -27,11 +27,17 @@ type sample struct {
 	Raw     json.RawMessage    `json:"raw"`
 	Any     any                `json:"any"`
 	Tags    []string           `json:"tags" default:"[\"a\"]"`
+	Nested  nested             `json:"nested"`
 	embedded
 }
 
 type embedded struct {
 	Inner int `json:"inner" default:"7"`
+}
+
+type nested struct {
+	Yes  bool   `json:"yes" default:"true"`
+	Must string `json:"must" required:"true"`
 }
 
 type option struct {
@@ -74,12 +80,13 @@ func TestDecodeLenient(t *testing.T) {
 		{"map", `{"weights":{"a":"1","b":2}}`, func(s *sample) { s.Weights = map[string]float64{"a": 1, "b": 2} }},
 		{"pointer", `{"maybe":"3"}`, func(s *sample) { s.Maybe = &three }},
 		{"raw and any", `{"raw":{"x":1},"any":[true]}`, func(s *sample) { s.Raw, s.Any = json.RawMessage(`{"x":1}`), []any{true} }},
+		{"an object that was sent", `{"nested":{"must":"x"}}`, func(s *sample) { s.Nested.Must = "x" }},
 		{"embedded", `{"inner":1}`, func(s *sample) { s.Inner = 1 }},
 		{"zero is not absent", `{"rate":0,"on":false}`, func(s *sample) { s.On = false }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			want := sample{Count: 3, On: true, Mode: "fast", Tags: []string{"a"}, embedded: embedded{7}}
+			want := sample{Count: 3, On: true, Mode: "fast", Tags: []string{"a"}, embedded: embedded{7}, Nested: nested{Yes: true}}
 			tt.want(&want)
 			got, issues, _ := decodeSample(t, tt.text)
 			if issues != nil {

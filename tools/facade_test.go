@@ -57,6 +57,9 @@ func TestFacadeDecode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if r.NoNext {
+				t.Error("follow-ups are off though nobody said so")
+			}
 			if string(r.Parameters) != tt.parameters {
 				t.Errorf("parameters %s, want %s", r.Parameters, tt.parameters)
 			}

@@ -3,15 +3,27 @@ package catalog
 
 import (
 	"github.com/lyceum-mcp/lyceum/tools"
+	"github.com/lyceum-mcp/lyceum/tools/decide"
+	"github.com/lyceum-mcp/lyceum/tools/sample"
+	"github.com/lyceum-mcp/lyceum/tools/search"
+	"github.com/lyceum-mcp/lyceum/tools/sequence"
+	"github.com/lyceum-mcp/lyceum/tools/sessions"
 )
 
 // All returns the operations in the order in which they are documented.
 func All() []tools.Tool {
-	return []tools.Tool{}
+	return []tools.Tool{
+		sequence.SequentialThinking,
+		search.MCTS,
+		decide.DecisionFramework,
+		sample.StatisticalReasoning,
+		sessions.Info,
+		sessions.Export,
+	}
 }
 
 // Direct returns the tools that are offered under a name of their own, besides
 // the facade.
 func Direct() []tools.Tool {
-	return []tools.Tool{}
+	return []tools.Tool{sequence.Compat}
 }

@@ -53,7 +53,7 @@ type Input struct {
 type OptionInput struct {
 	ID          string              `json:"id" maxLen:"200" doc:"Key of the option in results; the name when absent."`
 	Name        string              `json:"name" maxLen:"500"`
-	Description string              `json:"description" maxLen:"4000"`
+	Description string              `json:"description" maxLen:"4000" doc:"For people; not used."`
 	Attributes  map[string]*float64 `json:"attributes" maxItems:"200" doc:"Number by criterion; null where it is not known."`
 }
 
@@ -61,10 +61,10 @@ type OptionInput struct {
 type CriterionInput struct {
 	ID               string   `json:"id" maxLen:"200"`
 	Name             string   `json:"name" maxLen:"200"`
-	Description      string   `json:"description" maxLen:"4000"`
+	Description      string   `json:"description" maxLen:"4000" doc:"For people; not used."`
 	Weight           *float64 `json:"weight" doc:"At least 0; weights are divided by their sum; 1 when absent. 0 has no effect."`
 	Type             string   `json:"type" enum:"maximize|minimize|benefit|cost" default:"maximize" doc:"Whether more or less is better."`
-	EvaluationMethod string   `json:"evaluationMethod" enum:"quantitative|qualitative|boolean" doc:"Kept for the record."`
+	EvaluationMethod string   `json:"evaluationMethod" enum:"quantitative|qualitative|boolean" doc:"Read, but not used: values are numbers whatever they measure."`
 }
 
 // EvaluationInput is one attribute of one option.
@@ -72,14 +72,14 @@ type EvaluationInput struct {
 	CriterionID   string   `json:"criterionId" required:"true" doc:"Id or name of a criterion."`
 	OptionID      string   `json:"optionId" required:"true" doc:"Id or name of an option."`
 	Score         *float64 `json:"score" required:"true"`
-	Justification string   `json:"justification" maxLen:"4000"`
+	Justification string   `json:"justification" maxLen:"4000" doc:"For people; not used."`
 }
 
 // OutcomeInput is one thing that may happen.
 type OutcomeInput struct {
 	Option      string   `json:"option" doc:"Id or name of the option."`
 	OptionID    string   `json:"optionId" doc:"The same as option."`
-	Description string   `json:"description" maxLen:"4000"`
+	Description string   `json:"description" maxLen:"4000" doc:"For people; not used."`
 	Probability *float64 `json:"probability" min:"0" max:"1"`
 	Value       *float64 `json:"value" required:"true"`
 	Confidence  *float64 `json:"confidenceInEstimate" min:"0" max:"1" doc:"Read, but not used: it has no place in the arithmetic."`
@@ -113,7 +113,7 @@ var DecisionFramework = tools.Define(tools.Spec{
 	Examples: []tools.Example{
 		{Title: "Weigh two offers by quality and cost", Arguments: `{"operation":"decision_framework","prompt":"Which supplier?","parameters":{"analysisType":"multi-criteria","options":[{"name":"A","attributes":{"quality":8,"cost":120}},{"name":"B","attributes":{"quality":6,"cost":90}}],"criteria":[{"name":"quality","weight":2,"type":"maximize"},{"name":"cost","weight":1,"type":"minimize"}]}}`},
 		{Title: "Choose under uncertainty by least regret", Arguments: `{"operation":"decision_framework","prompt":"Where to invest?","parameters":{"analysisType":"minimax-regret","states":["growth","stagnation","slump"],"payoffs":{"bonds":[40,45,5],"stocks":[70,30,-13],"funds":[53,45,-5]},"probabilities":[0.5,0.3,0.2]}}`},
-		{Title: "Expected utility of a cautious decider", Arguments: `{"operation":"decision_framework","prompt":"Insure or not?","parameters":{"analysisType":"expected-utility","riskTolerance":"risk-averse","possibleOutcomes":[{"option":"insure","probability":1,"value":-50},{"option":"risk it","probability":0.96,"value":0},{"option":"risk it","probability":0.04,"value":-1000}]}}`},
+		{Title: "Expected utility of a cautious decider", Arguments: `{"operation":"decision_framework","prompt":"Insure or not?","parameters":{"analysisType":"expected-utility","riskTolerance":"risk-averse","riskCoefficient":0.001,"possibleOutcomes":[{"option":"insure","probability":1,"value":-50},{"option":"risk it","probability":0.96,"value":0},{"option":"risk it","probability":0.04,"value":-1000}]}}`},
 		{Title: "Weights from comparisons in pairs", Arguments: `{"operation":"decision_framework","prompt":"Which laptop?","parameters":{"analysisType":"ahp","options":[{"name":"A","attributes":{"speed":8,"weight":2.1,"price":900}},{"name":"B","attributes":{"speed":6,"weight":1.2,"price":1100}}],"criteria":[{"name":"speed"},{"name":"weight","type":"minimize"},{"name":"price","type":"minimize"}],"comparisons":[{"a":"speed","b":"weight","value":3},{"a":"speed","b":"price","value":5},{"a":"weight","b":"price","value":3}]}}`},
 	},
 }, run)

@@ -15,7 +15,7 @@ import (
 // merge puts what the call gives into d. A parameter that is absent keeps what d
 // has; an empty one clears it.
 func merge(c *tools.Call, d *Decision, in Input) error {
-	d.Statement = cmp.Or(in.Statement, c.Prompt, d.Statement)
+	d.Statement = cmp.Or(in.Statement, d.Statement, c.Prompt) // the prompt of a later call is about that call
 	d.TimeHorizon = cmp.Or(in.TimeHorizon, d.TimeHorizon)
 	if in.Stakeholders != nil {
 		d.Stakeholders = in.Stakeholders

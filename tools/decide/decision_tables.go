@@ -96,8 +96,11 @@ func payoffRow(p *decision.Problem, path string, row any) (map[string]float64, e
 	case map[string]any:
 		cells = row
 	case []any:
+		if len(row) > decision.MaxStates {
+			return nil, tools.Bad(path, fmt.Sprintf("at most %d values, one for each state", decision.MaxStates), fmt.Sprintf("%d values", len(row)))
+		}
 		if len(p.States) == 0 {
-			for s := range min(len(row), decision.MaxStates+1) { // one too many is refused later, with the cap named
+			for s := range row {
 				p.States = append(p.States, fmt.Sprintf("state %d", s+1))
 			}
 		}

@@ -175,10 +175,10 @@ func report(c *tools.Call, chain *thought.Chain, a thought.Added, found claim.Re
 	}
 	out.ID, out.Label, out.Hash, out.CreatedAt = t.ID, a.Label, t.Hash, stamp(t.CreatedAt())
 	out.Extended, out.NewBranch, out.Stale, out.Reaffirmed = a.Extended, a.NewBranch || a.NewLine, a.Stale, a.Affirmed
-	checks := append(thought.Claims(found, t.Number), chain.Compare(t.ID)...)
+	checks := append(thought.Claims(found, t.Number), chain.Compare(a.View, t.ID)...)
 	out.Checks = checksOf(checks)
 	out.Stalled = slices.ContainsFunc(checks, func(k thought.Check) bool { return k.Kind == thought.NearDuplicate })
-	if d, ok := chain.Drift(t.ID); ok {
+	if d, ok := chain.Drift(a.View, t.ID); ok {
 		out.Drift = driftOf(d)
 	}
 	out.Context = contextOf(c, chain)
@@ -200,7 +200,7 @@ func choosePattern(chain *thought.Chain, a thought.Added, in Input, out *Output)
 	switch in.Pattern {
 	case "":
 	case thought.Auto:
-		f := chain.Features(a.Thought.ID)
+		f := chain.Features(a.View, a.Thought.ID)
 		f.Params = slices.Sorted(maps.Keys(in.PatternParams))
 		f.Branching = a.NewBranch
 		choice := thought.Choose(f)

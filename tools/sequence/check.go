@@ -39,7 +39,7 @@ func check(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 		out.Counts.add(thought.Claims(found, 0))
 		return nil
 	}
-	nodes, err := selection(Input{BranchID: in.BranchID, ThoughtNumber: in.ThoughtNumber, FromThought: in.FromThought, ToThought: in.ToThought}, chain)
+	nodes, v, err := selection(Input{BranchID: in.BranchID, ThoughtNumber: in.ThoughtNumber, FromThought: in.FromThought, ToThought: in.ToThought}, chain)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func check(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 	}
 	out.Page, out.Counts = page, &Counts{}
 	for _, n := range nodes[lo:hi] {
-		checks := append(thought.Claims(claim.Scan(chain.Get(n.ID).Text), n.Number), chain.Compare(n.ID)...)
+		checks := append(thought.Claims(claim.Scan(chain.Get(n.ID).Text), n.Number), chain.Compare(v, n.ID)...)
 		out.Counts.add(checks)
 		out.Counts.Thoughts++
 		if len(n.StaleOn) > 0 {
@@ -65,7 +65,11 @@ func check(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 		out.Integrity = integrity(chain)
 	}
 	if page.NextCursor != "" {
-		c.Next(operation, "check the rest of the chain", map[string]any{"action": actionCheck, "branchId": in.BranchID, "cursor": page.NextCursor})
+		branch := in.BranchID
+		if branch == "" {
+			branch = chain.Active
+		}
+		c.Next(operation, "check the rest of the chain", map[string]any{"action": actionCheck, "branchId": branch, "cursor": page.NextCursor})
 	}
 	return nil
 }

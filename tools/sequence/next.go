@@ -35,11 +35,11 @@ const (
 func propose(chain *thought.Chain, a thought.Added, in Input, out *Output) proposals {
 	p := corrections(a, out.Checks)
 	if other := duplicated(out.Checks); other > 0 {
-		p = append(p, branchFrom(chain, other, a.Thought.Branch, fmt.Sprintf("thought %d repeats thought %d: take another way from there", a.Thought.Number, other),
+		p = append(p, branchFrom(chain, other, fmt.Sprintf("thought %d repeats thought %d: take another way from there", a.Thought.Number, other),
 			fmt.Sprintf("Another approach from thought %d on, because thought %d only repeats it.", other, a.Thought.Number)))
 	} else if d := out.Drift; d != nil && d.Delta != nil && *d.Delta <= -fall {
 		if before := previous(chain, a); before > 0 {
-			p = append(p, branchFrom(chain, before, a.Thought.Branch, "the stated confidence fell: keep this line and try another one from before it",
+			p = append(p, branchFrom(chain, before, "the stated confidence fell: keep this line and try another one from before it",
 				fmt.Sprintf("Another approach after thought %d, because the confidence fell with thought %d.", before, a.Thought.Number)))
 		}
 	}
@@ -54,6 +54,9 @@ func propose(chain *thought.Chain, a thought.Added, in Input, out *Output) propo
 			parameters = map[string]any{}
 		}
 		p = append(p, proposal{op, "pattern " + out.SelectedPattern + " goes on there", parameters})
+	}
+	if chain.Len() == thought.MaxThoughts {
+		return proposals{{operation, "the session is full: check the chain, then go on in a new session", map[string]any{"action": actionCheck}}}
 	}
 	return append(p, onward(a))
 }
@@ -107,16 +110,14 @@ func previous(chain *thought.Chain, a thought.Added) int {
 	return 0
 }
 
-func branchFrom(chain *thought.Chain, number int, source, why, text string) proposal {
+func branchFrom(chain *thought.Chain, number int, why, text string) proposal {
 	name := ""
 	for i := 1; name == "" || chain.Branch(name) != nil; i++ {
 		name = fmt.Sprintf("from-%d-%d", number, i)
 	}
-	parameters := map[string]any{"thought": text, "branchFromThought": number, "branchId": name, "nextThoughtNeeded": true}
-	if source != chain.Active {
-		why += "; switch to branch " + source + " first"
-	}
-	return proposal{operation, why, parameters}
+	return proposal{operation, why, map[string]any{
+		"thought": text, "branchFromThought": number, "branchId": name, "nextThoughtNeeded": true,
+	}}
 }
 
 // onward proposes the next thought, or, at the end, a check of the whole chain.

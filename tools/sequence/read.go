@@ -93,7 +93,7 @@ const (
 
 // read returns thoughts with their texts.
 func read(in Input, chain *thought.Chain, out *Output) error {
-	nodes, err := selection(in, chain)
+	nodes, _, err := selection(in, chain)
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func read(in Input, chain *thought.Chain, out *Output) error {
 
 // structure returns the graph without texts.
 func structure(in Input, chain *thought.Chain, out *Output) error {
-	nodes, err := selection(in, chain)
+	nodes, _, err := selection(in, chain)
 	if err != nil {
 		return err
 	}
@@ -132,21 +132,21 @@ func structure(in Input, chain *thought.Chain, out *Output) error {
 
 // selection returns what read and structure are asked for: the effective chain of
 // a branch, or, with all, the records of one branch or of every one; of these the
-// numbers in the range.
-func selection(in Input, chain *thought.Chain) ([]Node, error) {
+// numbers in the range. The view is that of the branch.
+func selection(in Input, chain *thought.Chain) ([]Node, *thought.View, error) {
 	branch := in.BranchID
 	if branch == "" {
 		branch = chain.Active
 	}
 	if in.BranchID != "" && chain.Branch(branch) == nil {
-		return nil, tools.Bad("parameters.branchId", "the name of a branch; action branches lists them", in.BranchID)
+		return nil, nil, tools.Bad("parameters.branchId", "the name of a branch; action branches lists them", in.BranchID)
 	}
 	v := chain.View(branch)
 	from, to := in.FromThought, in.ToThought
 	if in.ThoughtNumber > 0 {
 		from, to = in.ThoughtNumber, in.ThoughtNumber
 		if i, ok := v.Find(in.ThoughtNumber); ok && !in.All {
-			return []Node{nodeAt(chain, v.Slots[i])}, nil
+			return []Node{nodeAt(chain, v.Slots[i])}, v, nil
 		}
 	}
 	within := func(n int) bool { return n >= from && (to == 0 || n <= to) }
@@ -161,9 +161,9 @@ func selection(in Input, chain *thought.Chain) ([]Node, error) {
 		}
 	}
 	if len(nodes) == 0 && from > 0 {
-		return nil, tools.Badf("parameters."+rangeName(in), "numbers of thoughts on branch %s: %s", branch, v.Numbers())
+		return nil, nil, tools.Badf("parameters."+rangeName(in), "numbers of thoughts on branch %s: %s", branch, v.Numbers())
 	}
-	return nodes, nil
+	return nodes, v, nil
 }
 
 func rangeName(in Input) string {

@@ -1,0 +1,135 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+	"github.com/lyceum-mcp/lyceum/tools"
+)
+
+// run searches a problem on the caller's own goroutine: a call has one turn on
+// the CPU, and the result does not depend on the number of workers.
+func (in *MCTSInput) run(ctx context.Context, c *tools.Call, out MCTSOutput) (MCTSOutput, error) {
+	m, path, err := in.model()
+	if err != nil {
+		return out, err
+	}
+	mctsCredit(c, mcts.Policy(in.Policy), ", root-parallel trees")
+	o := mcts.Options{
+		Simulations: in.Simulations, Trees: in.Trees, Policy: mcts.Policy(in.Policy),
+		Exploration: in.Exploration, Criterion: mcts.Criterion(in.Criterion), Seed: c.Seed(),
+	}
+	if c.OnProgress != nil {
+		o.Progress = func(p mcts.Progress) {
+			c.Progress(float64(p.Done), float64(p.Total), mctsProgress(p))
+		}
+	}
+	meter := c.Meter(ctx)
+	out.Search, err = mcts.Search(meter, m, o)
+	if err != nil {
+		return out, mctsFlaws(err, path)
+	}
+	out.BestAction = out.Search.Best
+	switch {
+	case out.BestAction == "":
+		c.Warn("not_assessable", "the budget ended before the first simulation")
+	case out.Search.Solved:
+	default:
+		c.Next("mcts", "Values are estimates: more simulations narrow them.", in.again())
+	}
+	return out, nil
+}
+
+func mctsProgress(p mcts.Progress) string {
+	if p.Best == "" {
+		return fmt.Sprintf("%d simulations", p.Done)
+	}
+	return fmt.Sprintf("%d simulations; best so far %s with value %.4g", p.Done, p.Best, p.Value)
+}
+
+// again returns the same run with ten times the simulations.
+func (in *MCTSInput) again() map[string]any {
+	p := map[string]any{"action": "run", "simulations": min(10*in.Simulations, 1_000_000_000)}
+	set := func(name string, is bool, value any) {
+		if is {
+			p[name] = value
+		}
+	}
+	set("problem", in.Problem != nil, in.Problem)
+	set("domain", in.Domain != "", in.Domain)
+	set("board", in.Board != "", in.Board)
+	set("heaps", in.Heaps != nil, in.Heaps)
+	set("arms", in.Arms != nil, in.Arms)
+	set("pulls", in.Pulls > 1, in.Pulls)
+	set("policy", in.Policy != "", in.Policy)
+	set("explorationConstant", in.Exploration != nil, in.Exploration)
+	set("trees", in.Trees > 0, in.Trees)
+	set("criterion", in.Criterion != "visits", in.Criterion)
+	return p
+}
+
+// model returns the problem to search, and the path of the parameter that
+// states it.
+func (in *MCTSInput) model() (m problem.Model, path string, err error) {
+	switch {
+	case in.Problem != nil && in.Domain != "":
+		return nil, "", tools.Badf("parameters.domain", "either problem or domain, not both")
+	case in.Problem != nil:
+		path = "parameters.problem"
+		if m, err = problem.Compile(in.Problem); err != nil {
+			return nil, path, mctsFlaws(err, path)
+		}
+		return m, path, nil
+	}
+	switch in.Domain {
+	case "tic-tac-toe", "tictactoe":
+		path = "parameters.board"
+		m, err = problem.TicTacToe(in.Board)
+	case "nim":
+		path = "parameters.heaps"
+		heaps := in.Heaps
+		if heaps == nil {
+			heaps = []int{3, 4, 5}
+		}
+		m, err = problem.Nim(heaps)
+	case "bandit":
+		path = "parameters.arms"
+		m, err = problem.Bandit(in.Arms, in.Pulls)
+	default:
+		return nil, "", tools.Badf("parameters.problem", "a problem to search, or a domain: tic-tac-toe, nim or bandit")
+	}
+	if err != nil {
+		return nil, path, tools.Badf(path, "%s", fault.From(err).Public)
+	}
+	return m, path, nil
+}
+
+// mctsOptions are the flaws that Search finds in its options; all others are in
+// the problem.
+var mctsOptions = []string{"simulations", "trees", "explorationConstant", "policy", "criterion"}
+
+// mctsFlaws turns flaws into bad arguments whose paths start at path.
+func mctsFlaws(err error, path string) error {
+	flaws, ok := errors.AsType[problem.Flaws](err)
+	if !ok {
+		return err
+	}
+	bad := &tools.BadArguments{}
+	for _, f := range flaws {
+		at := path + "." + f.Path
+		switch {
+		case slices.Contains(mctsOptions, f.Path):
+			at = "parameters." + f.Path
+		case path != "parameters" && path != "parameters.problem": // a domain has no parts
+			at = path
+		}
+		bad.Issues = append(bad.Issues, tools.Issue{Path: at, Expected: strings.TrimSpace(f.Expected), Got: f.Problem})
+	}
+	return bad
+}

@@ -1,0 +1,220 @@
+package sessions
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/work"
+	"github.com/lyceum-mcp/lyceum/session"
+	"github.com/lyceum-mcp/lyceum/tools"
+)
+
+// Schema names the form of an export.
+const Schema = "lyceum.session/1"
+
+// Export is the operation session_export.
+var Export = tools.Define(tools.Spec{
+	Name: "session_export", Family: "sessions", Title: "Export a session",
+	Summary: "Gives the whole state of the session as versioned JSON with a digest, in pages where it is large.",
+	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.ReadOnly,
+	Method: "SHA-256 over canonical JSON", Source: "RFC 8785 (2020); FIPS 180-4 (2015)",
+	Examples: []tools.Example{
+		{Title: "Export everything", Arguments: `{"operation":"session_export"}`},
+	},
+}, export)
+
+// ExportInput asks for a page of an export.
+type ExportInput struct {
+	Cursor   string `json:"cursor" maxLen:"256" doc:"nextCursor of the page before; omitted: the first page."`
+	MaxBytes int    `json:"maxBytes" min:"1024" max:"1048576" default:"262144" doc:"At most so many bytes of state a page; what does not fit is on the next one."`
+}
+
+// ExportOutput is an export, or one page of it. The state is the union of the
+// slots of all pages and of the slots that are put together from fragments.
+type ExportOutput struct {
+	Schema     string    `json:"schema"`
+	Digest     string    `json:"digest"` // of all slots, whatever page this is
+	ExportedAt time.Time `json:"exportedAt"`
+	Session    Header    `json:"session"`
+	// Slots holds the state by slot: {"schema": …, "data": …}.
+	Slots map[string]json.RawMessage `json:"slots"`
+	// Fragments are parts of slots that are larger than a page: the texts of one
+	// slot, joined in the order of their offsets, are its JSON.
+	Fragments []Fragment `json:"fragments,omitempty"`
+	Page      Page       `json:"page"`
+}
+
+// Header describes the session without naming its handle, so that an export can
+// be passed on.
+type Header struct {
+	Name      string            `json:"name,omitempty"`
+	Labels    map[string]string `json:"labels,omitempty"`
+	Ref       string            `json:"ref"`
+	Created   time.Time         `json:"created"`
+	LastUsed  time.Time         `json:"lastUsed"`
+	Version   uint64            `json:"version"`
+	Calls     uint64            `json:"calls"`
+	SlotCount int               `json:"slotCount"`
+	Bytes     int               `json:"bytes"` // of all slots' JSON
+}
+
+// Fragment is a part of a slot's JSON text.
+type Fragment struct {
+	Slot   string `json:"slot"`
+	Offset int    `json:"offset"` // in bytes
+	Total  int    `json:"total"`  // bytes of the whole slot
+	Text   string `json:"text"`
+}
+
+// Page says how much of the whole a result holds.
+type Page struct {
+	Complete   bool   `json:"complete"` // this page is the whole export
+	Bytes      int    `json:"bytes"`    // of state in this page
+	NextCursor string `json:"nextCursor,omitempty"`
+}
+
+func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, error) {
+	c.Basis(tools.ClientSupplied)
+	from, err := parseCursor(in.Cursor)
+	if err != nil {
+		return ExportOutput{}, err
+	}
+	slots, version, err := snapshot(c.Session)
+	if err != nil {
+		return ExportOutput{}, err
+	}
+	if in.Cursor != "" && from.version != version {
+		return ExportOutput{}, moved(from.version, version)
+	}
+	if from.version = version; in.Cursor == "" {
+		if from.digest, err = digest(slots); err != nil {
+			return ExportOutput{}, fmt.Errorf("export: %w", err)
+		}
+	}
+	i := c.Session.Info()
+	out := ExportOutput{
+		Schema: Schema, Digest: from.digest, ExportedAt: time.Now().UTC(), Slots: map[string]json.RawMessage{},
+		Session: Header{
+			Name: i.Name, Labels: i.Labels, Ref: i.Ref, Created: i.Created.UTC(), LastUsed: i.LastUsed.UTC(),
+			Version: version, Calls: i.Calls, SlotCount: len(slots),
+		},
+	}
+	for _, data := range slots {
+		out.Session.Bytes += len(data)
+	}
+	next, err := out.fill(slots, from, in.MaxBytes)
+	if err != nil {
+		return ExportOutput{}, err
+	}
+	if next.slot < len(slots) {
+		out.Page.NextCursor = next.String()
+		c.Warn("paged", "this page holds %d of %d bytes of state: call again with cursor %s", out.Page.Bytes, out.Session.Bytes, out.Page.NextCursor)
+		c.Next("session_export", "the next page of the export", map[string]any{"cursor": out.Page.NextCursor, "maxBytes": in.MaxBytes})
+	}
+	out.Page.Complete = in.Cursor == "" && out.Page.NextCursor == ""
+	return out, nil
+}
+
+// snapshot returns the state of the session and the version that it is of.
+func snapshot(h *session.Handle) (map[string]json.RawMessage, uint64, error) {
+	const tries = 8
+	for range tries {
+		before := h.Version()
+		slots := h.Export()
+		if h.Version() == before {
+			return slots, before, nil
+		}
+	}
+	return nil, 0, &fault.Error{Kind: fault.Conflict, Code: "version_conflict", Public: "the session changes too fast to be exported: retry when its other calls are done"}
+}
+
+func moved(want, at uint64) error {
+	return &fault.Error{
+		Kind: fault.Conflict, Code: "version_conflict",
+		Public: fmt.Sprintf("the export began at version %d, the session is at version %d: begin again without cursor", want, at),
+	}
+}
+
+// fill puts what fits from a place on into the page and returns the place after
+// it. A slot that is larger than a page comes in fragments.
+func (o *ExportOutput) fill(slots map[string]json.RawMessage, from cursor, maxBytes int) (cursor, error) {
+	all := names(slots)
+	if from.slot > len(all) || from.slot < len(all) && from.offset > len(slots[all[from.slot]]) || from.slot == len(all) && from.offset > 0 {
+		return from, badCursor(from.String())
+	}
+	for from.slot < len(all) {
+		name := all[from.slot]
+		data := slots[name]
+		left := maxBytes - o.Page.Bytes
+		switch {
+		case from.offset == 0 && len(data) <= left:
+			o.Slots[name] = data
+			o.Page.Bytes += len(data)
+			from.slot++
+			continue
+		case from.offset == 0 && len(data) <= maxBytes:
+			return from, nil // whole on the next page
+		}
+		end := cut(data, from.offset, left)
+		if end == from.offset {
+			return from, nil // not even one character fits
+		}
+		o.Fragments = append(o.Fragments, Fragment{Slot: name, Offset: from.offset, Total: len(data), Text: string(data[from.offset:end])})
+		o.Page.Bytes += end - from.offset
+		if from.offset = end; end < len(data) {
+			return from, nil
+		}
+		from.slot, from.offset = from.slot+1, 0
+	}
+	return from, nil
+}
+
+// cut returns where a fragment of at most n bytes that begins at offset ends, so
+// that no character is torn apart.
+func cut(data []byte, offset, n int) int {
+	end := min(offset+n, len(data))
+	for end > offset && end < len(data) && !utf8.RuneStart(data[end]) {
+		end--
+	}
+	return end
+}
+
+// cursor is a place in an export: the version it is of, the slot and the byte to
+// go on with, and the digest, which is not computed again for each page.
+type cursor struct {
+	version      uint64
+	slot, offset int
+	digest       string
+}
+
+func (c cursor) String() string {
+	return fmt.Sprintf("%d.%d.%d.%s", c.version, c.slot, c.offset, c.digest)
+}
+
+func parseCursor(text string) (cursor, error) {
+	if text == "" {
+		return cursor{}, nil
+	}
+	part := strings.SplitN(text, ".", 4)
+	if len(part) != 4 {
+		return cursor{}, badCursor(text)
+	}
+	version, err := strconv.ParseUint(part[0], 10, 64)
+	slot, err2 := strconv.ParseUint(part[1], 10, 31)
+	offset, err3 := strconv.ParseUint(part[2], 10, 31)
+	if err != nil || err2 != nil || err3 != nil {
+		return cursor{}, badCursor(text)
+	}
+	return cursor{version, int(slot), int(offset), part[3]}, nil
+}
+
+func badCursor(text string) error {
+	return tools.Bad("parameters.cursor", "the nextCursor of a page of this session's export", text)
+}
