@@ -216,6 +216,13 @@ func TestRegressions(t *testing.T) {
 func TestConstraints(t *testing.T) {
 	p := table([]float64{1}, []string{"x"}, map[string][]float64{"A": {9}, "B": {5}, "C": {1}})
 	p.Options[0].Attributes["mass"], p.Options[1].Attributes["mass"] = 12, 10
+	for op, want := range map[string][3]bool{"<=": {true, true, false}, "<": {true, false, false}, "=": {false, true, false}, ">=": {false, true, true}, ">": {false, false, true}} {
+		for i, x := range []float64{9, 10, 11} {
+			if got, ok := (Constraint{"mass", op, 10}).holds(x); !ok || got != want[i] {
+				t.Errorf("%v %s 10 is %v", x, op, got)
+			}
+		}
+	}
 	p.Constraints = []Constraint{{"mass", "<=", 10}}
 	r := run(t, p, Settings{Method: WeightedSum})
 	if r.Recommendation != "B" || len(r.Excluded) != 1 || r.Excluded[0].Option != "A" || r.Excluded[0].Constraint != "mass <= 10" {

@@ -42,8 +42,9 @@ func (md *model) outlook(rule Method, list []prospect) []float64 {
 			scores[i] = md.s.HurwiczAlpha*hi + (1-md.s.HurwiczAlpha)*lo
 		case Laplace:
 			for _, x := range pr.values {
-				scores[i] += x / float64(len(pr.values))
+				scores[i] += x
 			}
+			scores[i] /= float64(len(pr.values))
 		}
 	}
 	return scores

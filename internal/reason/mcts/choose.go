@@ -1,9 +1,6 @@
 package mcts
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // tabled is how many values of √ln n are looked up instead of computed.
 const tabled = 4096
@@ -102,8 +99,4 @@ func (g *grower) average(p *position) float64 {
 		}
 	}
 	return sum / max(n, 1)
-}
-
-func rangeProblem(value, low, high float64) string {
-	return fmt.Sprintf("a run returned %v, outside [%v, %v]", value, low, high)
 }

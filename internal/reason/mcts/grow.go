@@ -38,7 +38,7 @@ type grower struct {
 	path         []passed
 
 	low, high float64 // of all returns so far, or the model's bounds
-	limit     int64   // on moves and positions together; 0 is none
+	limit     int64   // on moves and positions together
 	full      bool    // the limit stopped the tree from growing
 	solved    bool    // the root's value is proven
 
@@ -103,6 +103,9 @@ func newGrower(m problem.Model, o *Options, rng *rand.Rand, meter *budget.Meter,
 	}
 	if t.Bounded {
 		g.low, g.high = t.Low, t.High
+	}
+	if g.limit == 0 || g.limit > mostNodes {
+		g.limit = mostNodes
 	}
 	if g.left = meter.Limits().Steps; g.left == 0 {
 		g.left = math.MaxInt64
@@ -255,7 +258,7 @@ func (g *grower) rollout(acts []int) (float64, error) {
 
 // room reports whether n more moves or positions fit, and notes it if not.
 func (g *grower) room(n int) bool {
-	if g.limit > 0 && g.nodes()+int64(n) > g.limit {
+	if g.nodes()+int64(n) > g.limit {
 		g.full = true
 		return false
 	}
@@ -371,7 +374,7 @@ func (g *grower) backup(value float64, known bounds, proven bool) error {
 // widen takes a return outside the known range into it.
 func (g *grower) widen(value float64) error {
 	if value-value != 0 {
-		return problem.Flaws{{Path: "reward", Problem: "the return of a run is too large", Expected: "a sum below 1.8e308"}}
+		return bad("reward", "a sum below 1.8e308", "the return of a run is too large")
 	}
 	if !g.traits.Bounded {
 		g.low, g.high = min(g.low, value), max(g.high, value)
@@ -381,5 +384,5 @@ func (g *grower) widen(value float64) error {
 	if room := slack * (1 + g.high - g.low); value >= g.low-room && value <= g.high+room {
 		return nil
 	}
-	return problem.Flaws{{Path: "valueRange", Problem: rangeProblem(value, g.low, g.high), Expected: "bounds of the return from any state on, or none"}}
+	return bad("valueRange", "bounds of the return from any state on, or none", "a run returned %v, outside [%v, %v]", value, g.low, g.high)
 }

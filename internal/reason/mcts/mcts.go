@@ -19,9 +19,10 @@
 package mcts
 
 import (
+	"fmt"
 	"math"
 
-	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Policy is the rule that picks the next child to try.
@@ -77,7 +78,7 @@ func (p Policy) check() error {
 	case UCT, UCB1Tuned, PUCT:
 		return nil
 	}
-	return fault.Newf(fault.Invalid, "the policy %.32q is unknown; expected uct, ucb1-tuned or puct", string(p))
+	return bad("policy", "uct, ucb1-tuned or puct", "%.32q", string(p))
 }
 
 func (c Criterion) check() error {
@@ -85,5 +86,10 @@ func (c Criterion) check() error {
 	case ByVisits, ByValue, ByLCB:
 		return nil
 	}
-	return fault.Newf(fault.Invalid, "the criterion %.32q is unknown; expected visits, value or lcb", string(c))
+	return bad("criterion", "visits, value or lcb", "%.32q", string(c))
+}
+
+// bad says what is wrong with an option or argument.
+func bad(path, expected, format string, args ...any) error {
+	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
 }

@@ -5,8 +5,8 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
-	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
@@ -35,8 +35,9 @@ type Options struct {
 	Criterion   Criterion // default ByVisits
 	Seed        uint64
 
-	// Progress, which may be nil, is called between rounds by the goroutine
-	// that called Search.
+	// Progress, which may be nil, is called by the goroutine that called
+	// Search: at first, at the end, and in between after each hundredth of the
+	// simulations or quarter of a second.
 	Progress func(Progress)
 }
 
@@ -51,7 +52,7 @@ type Progress struct {
 // Result is what a Search found. Values are discounted returns to the player
 // who moves first in it, in the units of the problem.
 type Result struct {
-	Best        string       `json:"bestAction,omitempty" doc:"empty if no simulation was completed"`
+	Best        string       `json:"bestAction,omitempty"` // empty if no simulation was completed
 	Value       *float64     `json:"value,omitempty"`
 	Player      int          `json:"player"`
 	Solved      bool         `json:"solved"` // Value is proven, not estimated
@@ -90,8 +91,8 @@ type Step struct {
 // is one move (more for problems with long formulas); nodes are moves and
 // positions kept. Each tree has its own share of both. A tree that is full goes
 // on simulating without growing. When a limit is met the result is the best so
-// far; the error is a bad option, a problem whose formulas fail, or why the
-// context ended.
+// far; the error is a problem.Flaws about an option or about a formula that
+// failed, or why the context ended.
 //
 // The result is the same for every number of workers, unless the time limit is
 // met.
@@ -114,13 +115,13 @@ func (o *Options) settle() error {
 		o.Simulations = DefaultSimulations
 	}
 	if o.Simulations < 0 || o.Simulations > MaxSimulations {
-		return fault.Newf(fault.Invalid, "%d simulations; expected 1 to %d", o.Simulations, MaxSimulations)
+		return bad("simulations", fmt.Sprintf("1 to %d", MaxSimulations), "%d", o.Simulations)
 	}
 	if o.Trees == 0 {
 		o.Trees = max(1, min(DefaultTrees, o.Simulations/perTree))
 	}
 	if o.Trees < 0 || o.Trees > MaxTrees {
-		return fault.Newf(fault.Invalid, "%d trees; expected 1 to %d", o.Trees, MaxTrees)
+		return bad("trees", fmt.Sprintf("1 to %d", MaxTrees), "%d", o.Trees)
 	}
 	o.Trees = min(o.Trees, o.Simulations)
 	o.Workers = max(1, min(o.Workers, o.Trees))
@@ -128,7 +129,7 @@ func (o *Options) settle() error {
 		o.Exploration = new(DefaultExploration)
 	}
 	if c := *o.Exploration; !(c >= 0) || math.IsInf(c, 0) {
-		return fault.Newf(fault.Invalid, "the exploration constant is %v; expected a number of at least 0", c)
+		return bad("explorationConstant", "a number of at least 0", "%v", c)
 	}
 	if o.Policy == "" {
 		o.Policy = UCT
@@ -150,6 +151,9 @@ type search struct {
 	o      *Options
 	trees  []*grower
 	player int
+
+	reportAt int // simulations
+	reported time.Time
 }
 
 // begin makes the trees. A limit too small to give every tree a share makes
@@ -162,8 +166,11 @@ func (s *search) begin() error {
 	if err != nil {
 		return err
 	}
+	if s.traits.Actions > slabSize {
+		return bad("actions", fmt.Sprintf("at most %d", slabSize), "%d", s.traits.Actions)
+	}
 	if len(acts) == 0 {
-		return problem.Flaws{{Path: "actions", Problem: "the run is over in the initial state", Expected: "at least one legal action"}}
+		return bad("actions", "at least one legal action", "the run is over in the initial state")
 	}
 	steps, nodes := s.left()
 	trees := s.o.Trees
@@ -220,9 +227,7 @@ func (s *search) rounds() error {
 			done = done && g.done()
 			solved = solved || g.solved
 		}
-		if s.o.Progress != nil {
-			s.o.Progress(s.progress())
-		}
+		s.report(done || solved)
 		if done || solved {
 			break
 		}
@@ -232,8 +237,8 @@ func (s *search) rounds() error {
 			g.meter.Step(g.pending)
 		}
 		g.meter.Grow(g.nodes())
-		if g.full && !g.stopped {
-			g.meter.Grow(g.limit) // what was refused: the meter notes the limit
+		if l := g.meter.Limits().Nodes; g.full && !g.stopped && l > 0 {
+			g.meter.Grow(l) // what was refused: the meter notes the limit
 		}
 		s.meter.Join(g.meter)
 	}
@@ -277,11 +282,22 @@ func (s *search) done() (sims int) {
 	return sims
 }
 
-func (s *search) progress() Progress {
+// reportEvery is how long a caller waits for a sign of life.
+const reportEvery = 250 * time.Millisecond
+
+// report tells the caller how far the search is, if it is time to.
+func (s *search) report(last bool) {
+	if s.o.Progress == nil {
+		return
+	}
 	p := Progress{Done: s.done(), Total: s.o.Simulations}
+	if !last && p.Done < s.reportAt && time.Since(s.reported) < reportEvery {
+		return
+	}
+	s.reportAt, s.reported = p.Done+p.Total/100, time.Now()
 	l := s.merge(s.roots())
 	if best := l.best(s.o.Criterion); best != nil {
-		p.Best, p.Visits, p.Value = s.model.Label(best.index), best.Visits, best.mean
+		p.Best, p.Visits, p.Value = best.Action, best.Visits, best.mean
 	}
-	return p
+	s.o.Progress(p)
 }

@@ -68,6 +68,31 @@ func BenchmarkUCT(b *testing.B) {
 	}
 }
 
+// A declarative problem pays for its formulas.
+func BenchmarkDeclared(b *testing.B) {
+	m, err := problem.Compile(&problem.Spec{
+		Variables: []problem.Variable{{Name: "stock", Type: "int", Initial: "2"}},
+		Actions: []problem.Action{
+			{Name: "sell", Guard: "stock > 0", Outcomes: []problem.Outcome{
+				{Probability: "0.7", Effects: map[string]string{"stock": "stock - 1"}, Reward: "5"}, {Probability: "0.3"},
+			}},
+			{Name: "order", Guard: "stock < 5", Effects: map[string]string{"stock": "stock + 1"}, Reward: "-2"},
+		},
+		Reward: "-0.1 * stock", Horizon: 6,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	const sims = 50_000
+	for b.Loop() {
+		if _, err := mcts.Search(budget.New(b.Context(), budget.Limits{}, nil), m, mcts.Options{Simulations: sims, Trees: 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(sims*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msims/s")
+	b.ReportMetric(0, "ns/op")
+}
+
 // bareNode and bareUCT are the same search on the same model written out by
 // hand, without an interface, chance, budgets, or intervals: the mark that
 // BenchmarkUCT is compared with.

@@ -7,6 +7,10 @@ const (
 	slabBits = 10
 	slabSize = 1 << slabBits
 	slabMask = slabSize - 1
+
+	// mostNodes bounds a tree without another limit, so that indices fit into
+	// 32 bits even where half of each slab is unused.
+	mostNodes = 1 << 29
 )
 
 // moveSlab holds moves. What choosing a move reads is kept apart from the rest:

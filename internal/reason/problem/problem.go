@@ -81,7 +81,7 @@ type Flaw struct {
 // fault.Invalid.
 type Flaws []Flaw
 
-// Error lists the flaws in one line.
+// Error lists the flaws, one a line.
 func (f Flaws) Error() string {
 	parts := make([]string, len(f))
 	for i, flaw := range f {

@@ -14,9 +14,9 @@ const (
 // Posterior is the result of a discrete Bayesian update.
 type Posterior struct {
 	Prior       map[string]float64   `json:"prior"`      // made to add up to 1
-	Likelihood  map[string]float64   `json:"likelihood"` // of all evidence together
+	Likelihood  map[string]float64   `json:"likelihood"` // of all evidence together, where a float holds it
 	Posterior   map[string]float64   `json:"posterior"`
-	Evidence    float64              `json:"evidence"` // P(all evidence); 0 when below 5e-324
+	Evidence    *float64             `json:"evidence,omitempty"` // P(all evidence); 0 when below 5e-324, absent when a density is too large
 	LogEvidence float64              `json:"logEvidence"`
 	Steps       []map[string]float64 `json:"steps,omitempty"` // the posterior after each piece of evidence
 	BayesFactor map[string]float64   `json:"bayesFactors"`    // of each hypothesis against all others together
@@ -80,10 +80,13 @@ func Update(prior map[string]float64, evidence []map[string]float64) (*Posterior
 
 func (out *Posterior) finish(names []string, p, logL []float64) {
 	post, logE := posterior(p, logL)
-	out.LogEvidence, out.Evidence = logE, math.Exp(logE)
+	out.LogEvidence, out.Evidence = logE, known(math.Exp(logE))
 	best := 0
 	for i, h := range names {
-		out.Prior[h], out.Posterior[h], out.Likelihood[h] = p[i], post[i], math.Exp(logL[i])
+		out.Prior[h], out.Posterior[h] = p[i], post[i]
+		if l := math.Exp(logL[i]); known(l) != nil {
+			out.Likelihood[h] = l
+		}
 		if post[i] > post[best] {
 			best = i
 		}

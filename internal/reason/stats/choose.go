@@ -36,7 +36,7 @@ func Choose(m *budget.Meter, d Data) (test, rule string, err error) {
 	case d.Groups != nil:
 		return chooseGroups(m, d.Groups)
 	case d.X != nil && d.Y != nil && d.Paired:
-		diff, err := differences(d.X, d.Y)
+		diff, err := Differences(d.X, d.Y)
 		if err != nil {
 			return "", "", err
 		}

@@ -44,19 +44,34 @@ type ConjugateOptions struct {
 	Null  *float64 // compare with this fixed value of the parameter
 }
 
+// maxWeight bounds what a prior and the data weigh, as counts, so that the
+// quantiles of the posterior take milliseconds; minWeight keeps a density from
+// being all at its ends.
+const (
+	maxWeight = 1e9
+	minWeight = 1e-6
+)
+
+func weightArg(field string, v float64) error {
+	if !(v >= minWeight && v <= maxWeight) {
+		return wrong(field, fmt.Sprintf("a number from %g to %g", float64(minWeight), float64(maxWeight)), v)
+	}
+	return nil
+}
+
 // BetaBinomial updates a Beta(alpha, beta) prior of a probability.
 func BetaBinomial(alpha, beta, successes, trials float64, o ConjugateOptions) (*Conjugate, error) {
 	if err := levelArg("confidence", o.Level); err != nil {
 		return nil, err
 	}
-	if err := positiveArg("priorParameters.alpha", alpha); err != nil {
+	if err := weightArg("priorParameters.alpha", alpha); err != nil {
 		return nil, err
 	}
-	if err := positiveArg("priorParameters.beta", beta); err != nil {
+	if err := weightArg("priorParameters.beta", beta); err != nil {
 		return nil, err
 	}
-	if err := countArg("trials", trials); err != nil {
-		return nil, err
+	if err := countArg("trials", trials); err != nil || trials > maxWeight {
+		return nil, wrong("trials", fmt.Sprintf("a whole count of at most %g", float64(maxWeight)), trials)
 	}
 	if err := countArg("successes", successes); err != nil {
 		return nil, err
@@ -150,7 +165,7 @@ func GammaPoisson(m *budget.Meter, shape, rate float64, counts []float64, exposu
 	if err := levelArg("confidence", o.Level); err != nil {
 		return nil, err
 	}
-	if err := positiveArg("priorParameters.shape", shape); err != nil {
+	if err := weightArg("priorParameters.shape", shape); err != nil {
 		return nil, err
 	}
 	if err := positiveArg("priorParameters.rate", rate); err != nil {
@@ -180,6 +195,9 @@ func GammaPoisson(m *budget.Meter, shape, rate float64, counts []float64, exposu
 		return nil, err
 	}
 	s := events.value()
+	if s > maxWeight {
+		return nil, wrong("data", fmt.Sprintf("counts with a sum of at most %g", float64(maxWeight)), s)
+	}
 	a, b := shape+s, rate+exposure
 	// The exposure is spread evenly over the counts; this constant cancels in the
 	// Bayes factor.

@@ -47,6 +47,9 @@ func product(m *budget.Meter, x, y []float64) (float64, error) {
 		}
 	})
 	r := s.value() / a.n / math.Sqrt(a.m2*b.m2)
+	if known(r) == nil {
+		return 0, wrong("x and y", "values whose spread is within the range of a 64-bit float", "more")
+	}
 	if 1-math.Abs(r) < 1e-14 { // an exact relation up to rounding
 		r = math.Copysign(1, r)
 	}

@@ -53,12 +53,13 @@ func superiority(theta, n1, n2, level float64) (low, high float64) {
 		v := t * (1 - t) * (1 + star*((1-t)/(2-t)+t/(1+t))) / (n1 * n2)
 		return z * math.Sqrt(v)
 	}
+	const edge = 1e-12 // keeps the trivial roots 0 and 1 out
 	if theta > 0 {
-		low = solve(func(t float64) float64 { return t + gap(t) - theta }, 0, theta)
+		low = solve(func(t float64) float64 { return t + gap(t) - theta }, 0, min(theta, 1-edge))
 	}
 	high = 1
 	if theta < 1 {
-		high = solve(func(t float64) float64 { return t - gap(t) - theta }, theta, 1)
+		high = solve(func(t float64) float64 { return t - gap(t) - theta }, max(theta, edge), 1)
 	}
 	return low, high
 }

@@ -24,7 +24,8 @@ func (p *plan) summarise(m *budget.Meter, parts []*drawn, s Sampling) (*MonteCar
 	}
 	r := all.moments
 	mc := &MonteCarlo{
-		Requested: s.Draws, Samples: int(r.n) + all.undefined, Undefined: all.undefined,
+		Assumptions: []Assumption{{Name: "independent variables", Status: NotChecked, Detail: "each is drawn without regard to the others; express dependence in the formula"}},
+		Requested:   s.Draws, Samples: int(r.n) + all.undefined, Undefined: all.undefined,
 		Percentile: map[string]float64{}, Quantiles: []SampledQuantile{}, Inputs: p.inputs(), Notes: []string{},
 	}
 	if r.n == 0 {
@@ -36,7 +37,9 @@ func (p *plan) summarise(m *budget.Meter, parts []*drawn, s Sampling) (*MonteCar
 	if mc.Samples < s.Draws {
 		mc.note("the budget ended after %d of %d draws", mc.Samples, s.Draws)
 	}
-	mc.location(r, s.Level)
+	if err := mc.location("expression", r, s.Level); err != nil {
+		return nil, err
+	}
 	if err := mc.quantiles(m, all.kept, s); err != nil {
 		return nil, err
 	}
@@ -55,6 +58,39 @@ func (p *plan) summarise(m *budget.Meter, parts []*drawn, s Sampling) (*MonteCar
 	return mc, nil
 }
 
+// DescribeDraws summarises draws that a client made itself.
+func DescribeDraws(m *budget.Meter, draws []float64, level float64, quantiles []float64) (*MonteCarlo, error) {
+	if err := checkSample("samples", draws, 1); err != nil {
+		return nil, err
+	}
+	s := Sampling{Draws: len(draws), Level: level, Quantiles: quantiles}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	var r running
+	err := each(m, len(draws), func(lo, hi int) {
+		for _, v := range draws[lo:hi] {
+			r.add(v)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	mc := &MonteCarlo{
+		Requested: len(draws), Samples: len(draws), Percentile: map[string]float64{}, Quantiles: []SampledQuantile{},
+		Inputs: []SampledVariable{}, Notes: []string{},
+		Assumptions: []Assumption{{Name: "independent draws", Status: NotChecked, Detail: "the draws were made by the caller; draws of a Markov chain have a larger standard error"}},
+	}
+	if err := mc.location("samples", r, level); err != nil {
+		return nil, err
+	}
+	if err := mc.quantiles(m, draws, s); err != nil {
+		return nil, err
+	}
+	mc.converge(r)
+	return mc, nil
+}
+
 func (mc *MonteCarlo) note(format string, args ...any) {
 	mc.Notes = append(mc.Notes, fmt.Sprintf(format, args...))
 }
@@ -68,11 +104,14 @@ func (p *plan) inputs() []SampledVariable {
 	return out
 }
 
-func (mc *MonteCarlo) location(r running, level float64) {
+func (mc *MonteCarlo) location(field string, r running, level float64) error {
+	if known(r.mean) == nil {
+		return wrong(field, "values whose mean is within the range of a 64-bit float", fmt.Sprintf("values from %g to %g", r.low, r.high))
+	}
 	mc.Mean, mc.Min, mc.Max = r.mean, r.low, r.high
 	if r.n < 2 {
 		mc.note("one draw has no standard error")
-		return
+		return nil
 	}
 	sd := math.Sqrt(r.m2 / (r.n - 1))
 	se := sd / math.Sqrt(r.n)
@@ -81,6 +120,7 @@ func (mc *MonteCarlo) location(r running, level float64) {
 	if known(h) != nil {
 		mc.MeanCI = &Interval{Low: known(r.mean - h), High: known(r.mean + h), Level: level, Method: "Student t over independent draws"}
 	}
+	return nil
 }
 
 func (mc *MonteCarlo) quantiles(m *budget.Meter, kept []float64, s Sampling) error {

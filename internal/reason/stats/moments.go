@@ -3,6 +3,7 @@ package stats
 import (
 	"math"
 
+	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 )
 
@@ -65,7 +66,10 @@ func centralMoments(m *budget.Meter, x []float64) (central, error) {
 			c.scale = max(c.scale, math.Abs(v-mean))
 		}
 	})
-	if err != nil || c.scale == 0 || math.IsInf(c.scale, 0) {
+	if math.IsInf(c.scale, 0) {
+		return c, fault.Newf(fault.Invalid, "the distance of the values from their mean %g is beyond the range of a 64-bit float: send smaller units", mean)
+	}
+	if err != nil || c.scale == 0 {
 		return c, err
 	}
 	var s1, s2, s3, s4 sum
@@ -122,6 +126,14 @@ func meanOf(m *budget.Meter, x []float64) (float64, error) {
 		}
 	})
 	return s.value(), err
+}
+
+// Mean returns the mean of x, which must not be empty.
+func Mean(m *budget.Meter, field string, x []float64) (float64, error) {
+	if err := checkSample(field, x, 1); err != nil {
+		return 0, err
+	}
+	return meanOf(m, x)
 }
 
 // momentsOf returns the moments of a sample of at least two values.

@@ -24,12 +24,10 @@ type Model struct {
 type Sampling struct {
 	Draws     int
 	Seed      uint64
-	Workers   int // goroutines; the result does not depend on it
 	Level     float64
 	Quantiles []float64
-	// Progress, which may be nil, is called between blocks by one goroutine
-	// when Workers is 1, and not at all otherwise.
-	Progress func(done, total int)
+	Spread    Spread                // nil: on the caller's goroutine
+	Progress  func(done, total int) // may be nil; called by the caller's goroutine
 }
 
 // maxKept is how many draws are kept for quantiles; the first of them are a
@@ -53,6 +51,7 @@ type MonteCarlo struct {
 	Event         *EventEstimate     `json:"event,omitempty"`
 	Convergence   Convergence        `json:"convergence"`
 	Inputs        []SampledVariable  `json:"variables"`
+	Assumptions   []Assumption       `json:"assumptions"`
 	Notes         []string           `json:"notes"`
 }
 
@@ -101,12 +100,9 @@ func Simulate(m *budget.Meter, model Model, s Sampling) (*MonteCarlo, error) {
 	if err != nil {
 		return nil, err
 	}
-	parts, err := runBlocks(m, s.Draws, s.Workers, 1, func(m *budget.Meter, block, count int) (*drawn, bool) {
-		d, ok := p.block(m, s.Seed, block, count)
-		if s.Progress != nil && s.Workers <= 1 {
-			s.Progress(block*blockSize+count, s.Draws)
-		}
-		return d, ok
+	b := blocks{draws: s.Draws, cost: 1, spread: s.Spread, progress: s.Progress}
+	parts, err := run(m, b, func(m *budget.Meter, block, count int) (*drawn, bool) {
+		return p.block(m, s.Seed, block, count)
 	})
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 type Resampling struct {
 	Resamples int    // random permutations when there are too many to list
 	Seed      uint64 // used only then
-	Workers   int    // goroutines; the result does not depend on it
+	Spread    Spread // nil: on the caller's goroutine
 }
 
 // maxListedPermutations is how many arrangements are enumerated instead of drawn.
@@ -222,7 +222,7 @@ func (a *tally) signs(m *budget.Meter, x []float64) error {
 // statistic of a random arrangement and may reorder buf.
 func (a *tally) draw(m *budget.Meter, r Resampling, arrange func(*rand.Rand, []float64) float64, x []float64) error {
 	cost := int64(len(x)/64 + 1) // an arrangement visits every value
-	parts, err := runBlocks(m, r.Resamples, r.Workers, cost, func(m *budget.Meter, block, count int) (tally, bool) {
+	parts, err := run(m, blocks{draws: r.Resamples, cost: cost, spread: r.Spread}, func(m *budget.Meter, block, count int) (tally, bool) {
 		part := tally{observed: a.observed, center: a.center, slack: a.slack}
 		rng := seed.Stream(r.Seed, uint64(block))
 		buf := slices.Clone(x)

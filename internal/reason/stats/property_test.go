@@ -214,7 +214,7 @@ func TestPermutationApproachesExact(t *testing.T) {
 	long := normals(40, 0.4, 1, 3)
 	var first *Test
 	for _, workers := range []int{1, 2, 8} {
-		got := must[*Test](t)(PermutationTwo(free(), long, normals(40, 0, 1, 4), two, Resampling{Resamples: 20_000, Seed: 11, Workers: workers}))
+		got := must[*Test](t)(PermutationTwo(free(), long, normals(40, 0, 1, 4), two, Resampling{Resamples: 20_000, Seed: 11, Spread: crew(workers)}))
 		if first == nil {
 			first = got
 		}
@@ -234,7 +234,7 @@ func TestRandomPermutationsMatchEnumeration(t *testing.T) {
 	c, _ := centralMoments(free(), pooled)
 	scaled := mapped(pooled, func(v float64) float64 { return (v - c.mean) / c.scale })
 	a := tally{observed: plainSum(scaled[:8]), center: plainSum(scaled) / 2, slack: 1e-11}
-	r := Resampling{Resamples: 100_000, Seed: 3, Workers: 2}
+	r := Resampling{Resamples: 100_000, Seed: 3, Spread: crew(2)}
 	err := a.draw(free(), r, func(rng *rand.Rand, buf []float64) float64 { return randomSubset(rng, buf, 8) }, scaled)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 
@@ -37,9 +38,12 @@ type Regression struct {
 
 // Column is a named predictor.
 type Column struct {
-	Name   string
+	Name   string // in the result
+	Field  string // in errors; Name when empty
 	Values []float64
 }
+
+func (c Column) field() string { return cmp.Or(c.Field, c.Name) }
 
 // Regress fits y = b0 + Σ b·column by least squares: centred columns and modified
 // Gram-Schmidt on the augmented matrix, which is as accurate as Householder's
@@ -72,11 +76,11 @@ func checkDesign(y []float64, columns []Column, level float64) error {
 		return wrong("x", fmt.Sprintf("at most %d numbers in all columns together", maxDesign), n)
 	}
 	for _, c := range columns {
-		if err := checkSample(c.Name, c.Values, 1); err != nil {
+		if err := checkSample(c.field(), c.Values, 1); err != nil {
 			return err
 		}
 		if len(c.Values) != len(y) {
-			return wrong(c.Name, fmt.Sprintf("%d values, one for each of y", len(y)), len(c.Values))
+			return wrong(c.field(), fmt.Sprintf("%d values, one for each of y", len(y)), len(c.Values))
 		}
 	}
 	return nil
@@ -119,7 +123,7 @@ func newFit(m *budget.Meter, y []float64, columns []Column) (*fit, error) {
 			return nil, err
 		}
 		if cc.scale == 0 {
-			return nil, wrong(c.Name, "values that vary; the intercept is there already", "equal values only")
+			return nil, wrong(c.field(), "values that vary; the intercept is there already", "equal values only")
 		}
 		q[j] = col
 		f.means, f.scales = append(f.means, cc.mean), append(f.scales, cc.scale)
@@ -131,7 +135,7 @@ func newFit(m *budget.Meter, y []float64, columns []Column) (*fit, error) {
 			return nil, err
 		}
 		if norm <= dependent*before {
-			return nil, wrong(columns[j].Name, "a column that is no combination of those before it", "one that adds nothing")
+			return nil, wrong(columns[j].field(), "a column that is no combination of those before it", "one that adds nothing")
 		}
 		f.norms = append(f.norms, norm)
 		f.r[j] = make([]float64, len(q))

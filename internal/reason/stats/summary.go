@@ -49,28 +49,29 @@ type Outliers struct {
 // Variance and Stddev have divisor n, as the names always meant here; the
 // sample forms have n−1.
 type Summary struct {
-	N                    int        `json:"n"`
-	Mean                 float64    `json:"mean"`
-	Sum                  *float64   `json:"sum,omitempty"`
-	Variance             *float64   `json:"variance,omitempty"`
-	Stddev               *float64   `json:"stddev,omitempty"`
-	SampleVariance       *float64   `json:"sampleVariance,omitempty"`
-	SampleStddev         *float64   `json:"sampleStddev,omitempty"`
-	StandardError        *float64   `json:"standardError,omitempty"`
-	MeanCI               *Interval  `json:"meanConfidenceInterval,omitempty"`
-	Min                  float64    `json:"min"`
-	Max                  float64    `json:"max"`
-	Range                *float64   `json:"range,omitempty"`
-	Median               float64    `json:"median"`
-	Quantiles            []Quantile `json:"quantiles"`
-	IQR                  *float64   `json:"iqr,omitempty"`
-	MAD                  float64    `json:"mad"`                            // median |x − median|, not scaled
-	Skewness             *float64   `json:"skewness,omitempty"`             // g1, of the moments
-	SampleSkewness       *float64   `json:"sampleSkewness,omitempty"`       // G1, adjusted for small n
-	ExcessKurtosis       *float64   `json:"excessKurtosis,omitempty"`       // g2
-	SampleExcessKurtosis *float64   `json:"sampleExcessKurtosis,omitempty"` // G2
-	Outliers             *Outliers  `json:"outliers,omitempty"`
-	Notes                []string   `json:"notes"`
+	N                    int          `json:"n"`
+	Mean                 float64      `json:"mean"`
+	Sum                  *float64     `json:"sum,omitempty"`
+	Variance             *float64     `json:"variance,omitempty"`
+	Stddev               *float64     `json:"stddev,omitempty"`
+	SampleVariance       *float64     `json:"sampleVariance,omitempty"`
+	SampleStddev         *float64     `json:"sampleStddev,omitempty"`
+	StandardError        *float64     `json:"standardError,omitempty"`
+	MeanCI               *Interval    `json:"meanConfidenceInterval,omitempty"`
+	Min                  float64      `json:"min"`
+	Max                  float64      `json:"max"`
+	Range                *float64     `json:"range,omitempty"`
+	Median               float64      `json:"median"`
+	Quantiles            []Quantile   `json:"quantiles"`
+	IQR                  *float64     `json:"iqr,omitempty"`
+	MAD                  float64      `json:"mad"`                            // median |x − median|, not scaled
+	Skewness             *float64     `json:"skewness,omitempty"`             // g1, of the moments
+	SampleSkewness       *float64     `json:"sampleSkewness,omitempty"`       // G1, adjusted for small n
+	ExcessKurtosis       *float64     `json:"excessKurtosis,omitempty"`       // g2
+	SampleExcessKurtosis *float64     `json:"sampleExcessKurtosis,omitempty"` // G2
+	Outliers             *Outliers    `json:"outliers,omitempty"`
+	Assumptions          []Assumption `json:"assumptions"`
+	Notes                []string     `json:"notes"`
 }
 
 // Summarize describes x in O(n log n). Moments are compensated two-pass sums,
@@ -85,6 +86,10 @@ func Summarize(m *budget.Meter, x []float64, o SummaryOptions) (*Summary, error)
 		return nil, err
 	}
 	s := &Summary{N: len(x), Mean: c.mean, Sum: known(c.mean * c.n), Notes: []string{}}
+	s.Assumptions = []Assumption{
+		{Name: "independent observations", Status: NotChecked, Detail: "needed for the standard error and the interval; follows from how the data were collected"},
+		{Name: "mean close to normal", Status: NotChecked, Detail: "needed for the interval; true of normal data and of large samples with a finite variance"},
+	}
 	s.spread(c, o.Level)
 	s.shape(c)
 	return s, s.order(m, x, o)

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
 
 var plain = SummaryOptions{Level: 0.95, Fence: 1.5}
@@ -67,13 +69,13 @@ func TestSummaryIsStable(t *testing.T) {
 	near(t, "sample variance", *s.SampleVariance, 30, 1e-15)
 	// Sums and squares that overflow or vanish.
 	s = must[*Summary](t)(Summarize(free(), []float64{1e308, 1.5e308, 1.7e308}, plain))
-	close(t, "mean", s.Mean, 1.4e308, 1e-15)
-	close(t, "sd", *s.Stddev, 1e308*math.Sqrt(0.26/3), 1e-13)
+	closeTo(t, "mean", s.Mean, 1.4e308, 1e-15)
+	closeTo(t, "sd", *s.Stddev, 1e308*math.Sqrt(0.26/3), 1e-13)
 	if s.Variance != nil || s.Sum != nil {
 		t.Error("a variance beyond the range of a float is there")
 	}
 	s = must[*Summary](t)(Summarize(free(), []float64{1e-300, 2e-300, 3e-300}, plain))
-	close(t, "sd", *s.SampleStddev, 1e-300, 1e-14)
+	closeTo(t, "sd", *s.SampleStddev, 1e-300, 1e-14)
 }
 
 func TestSummaryOfAMillion(t *testing.T) {
@@ -83,8 +85,8 @@ func TestSummaryOfAMillion(t *testing.T) {
 	}
 	s := must[*Summary](t)(Summarize(free(), x, plain))
 	n := float64(MaxValues)
-	close(t, "mean", s.Mean, (n+1)/2, 1e-15)
-	close(t, "variance", *s.Variance, (n*n-1)/12, 1e-13)
+	closeTo(t, "mean", s.Mean, (n+1)/2, 1e-15)
+	closeTo(t, "variance", *s.Variance, (n*n-1)/12, 1e-13)
 	near(t, "skewness", *s.Skewness, 0, 1e-12)
 	if s.Min != 1 || s.Max != n || s.Median != (n+1)/2 || s.Outliers.Count != 0 || s.N != MaxValues {
 		t.Errorf("min %g, max %g, median %g, %d outliers", s.Min, s.Max, s.Median, s.Outliers.Count)
@@ -129,4 +131,29 @@ func TestSummaryProperties(t *testing.T) {
 			t.Errorf("order or moment inequality broken: %+v", a)
 		}
 	})
+}
+
+func TestValuesAcrossTheWholeRange(t *testing.T) {
+	x := []float64{-math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64}
+	if _, err := Summarize(free(), x, plain); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("summary: err = %v, want invalid", err)
+	}
+	if _, err := DescribeDraws(free(), x, 0.95, nil); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("draws: err = %v, want invalid", err)
+	}
+	if _, err := Pearson(free(), x, x, two); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("correlation: err = %v, want invalid", err)
+	}
+	if _, err := Regress(free(), append(x, 1), []Column{{Name: "x", Values: append(x, 2)}}, 0.95); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("regression: err = %v, want invalid", err)
+	}
+}
+
+func TestDescribeDraws(t *testing.T) {
+	mc := must[*MonteCarlo](t)(DescribeDraws(free(), []float64{1, 2, 3, 4, 100}, 0.95, nil))
+	if mc.Samples != 5 || mc.Mean != 22 || mc.Percentile["p50"] != 3 || mc.Min != 1 || mc.Max != 100 || mc.Convergence.Stable {
+		t.Errorf("%+v", mc)
+	}
+	_, err := DescribeDraws(free(), []float64{}, 0.95, nil)
+	refused(t, "empty", err, "samples")
 }

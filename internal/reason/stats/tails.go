@@ -22,11 +22,24 @@ func tSF(t, nu float64) float64 {
 	if math.IsInf(t*t, 0) {
 		return normSF(t) // 0 or 1
 	}
+	if nu > 1e5 {
+		return normSF(math.Copysign(hill(t, nu), t))
+	}
 	p, _ := incBeta(nu/2, 0.5, nu/(nu+t*t), t*t/(nu+t*t))
 	if t >= 0 {
 		return p / 2
 	}
 	return 1 - p/2
+}
+
+// hill returns the normal deviate of |t| (Hill 1970, algorithm 395). Its error
+// falls with a high power of nu; here it is below that of a float, whereas the
+// incomplete beta function cancels for large nu.
+func hill(t, nu float64) float64 {
+	a := nu - 0.5
+	b := 48 * a * a
+	y := a * math.Log1p(t*t/nu)
+	return (((((-0.4*y-3.3)*y-24)*y-85.5)/(0.8*y*y+100+b)+y+3)/b + 1) * math.Sqrt(y)
 }
 
 // tQuantile returns t with P(T ≤ t) = p.

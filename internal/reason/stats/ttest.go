@@ -70,7 +70,7 @@ func TTestPaired(m *budget.Meter, x, y []float64, mu float64, o Options) (*Test,
 	if err := finiteArg("mu", mu); err != nil {
 		return nil, err
 	}
-	d, err := differences(x, y)
+	d, err := Differences(x, y)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +85,8 @@ func TTestPaired(m *budget.Meter, x, y []float64, mu float64, o Options) (*Test,
 	return t, t.finishOne(m, s, a, mu, o)
 }
 
-// differences returns x−y of two samples whose values belong together.
-func differences(x, y []float64) ([]float64, error) {
+// Differences returns x−y of two samples whose values belong together.
+func Differences(x, y []float64) ([]float64, error) {
 	if err := checkSample("x", x, 1); err != nil {
 		return nil, err
 	}

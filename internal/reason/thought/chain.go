@@ -31,7 +31,8 @@ type Thought struct {
 	ID         int      `json:"id"`     // place in the log, from 1
 	Number     int      `json:"number"` // as the client counts; unique among the positions of a branch
 	Branch     string   `json:"branch"`
-	Text       string   `json:"text"`
+	Text       string   `json:"text,omitempty"`      // empty once it is sealed, see seal.go
+	Size       int      `json:"size"`                // bytes of the text
 	Parent     int      `json:"parent,omitempty"`    // ID of what it follows; 0 opens a line
 	Merged     int      `json:"merged,omitempty"`    // ID of the second thought it follows
 	Slot       int      `json:"slot,omitempty"`      // of a revision: ID of the first thought at its position
@@ -90,6 +91,7 @@ type Chain struct {
 	Total    int       `json:"total,omitempty"`  // the latest estimate, never below the latest number
 	Stated   int       `json:"stated,omitempty"` // the latest estimate that the client gave
 	Head     string    `json:"head,omitempty"`   // running digest of the log
+	Sealed   int       `json:"sealed,omitempty"` // so many of the first thoughts have their texts elsewhere
 }
 
 // Draft is a thought that a client wants to add. Zero fields are absent.
@@ -120,6 +122,7 @@ type Draft struct {
 // Added is what became of a draft.
 type Added struct {
 	Thought   Thought
+	View      *View  // what holds on its branch now
 	Label     string // number with a prime for each revision, such as 2'
 	NewBranch bool
 	NewLine   bool
@@ -241,6 +244,7 @@ func (c *Chain) append(t Thought, p place) {
 		}
 	}
 	c.Active, c.Total = p.branch.Name, t.Total
+	t.Size = len(t.Text)
 	t.Hash = c.hash(&t)
 	c.Thoughts = append(c.Thoughts, t)
 	c.Head = link(c.Head, t.Hash)
@@ -258,8 +262,11 @@ func (c *Chain) estimate(given, number int) (total int, extended bool) {
 
 // describe fills in what follows from the chain after the thought was added.
 func (c *Chain) describe(a *Added, p place) {
-	v := c.View(p.branch.Name)
-	i, _ := v.Find(a.Thought.Number)
+	v := p.view
+	v.apply(&a.Thought)
+	v.markStale()
+	a.View = v
+	i := v.slotOf(a.Thought.position())
 	a.Label, a.Next = v.Slots[i].Label(), v.Next
 	for _, id := range a.Thought.Reaffirms {
 		a.Affirmed = append(a.Affirmed, c.Get(id).Number)

@@ -349,7 +349,7 @@ func TestCompare(t *testing.T) {
 	c := chain{T: t}
 	kinds := func(id int) string {
 		var out []string
-		for _, k := range c.Compare(id) {
+		for _, k := range c.Compare(c.View(c.Get(id).Branch), id) {
 			out = append(out, fmt.Sprintf("%s %d-%d", k.Kind, k.Thought, k.Other))
 		}
 		return strings.Join(out, ", ")
@@ -381,16 +381,20 @@ func TestCompare(t *testing.T) {
 func TestDrift(t *testing.T) {
 	c := chain{T: t}
 	p := func(x float64) *float64 { return &x }
-	if _, ok := c.Drift(c.add(thought.Draft{}).Thought.ID); ok {
+	drift := func(d thought.Draft) (thought.Drift, bool) {
+		a := c.add(d)
+		return c.Drift(a.View, a.Thought.ID)
+	}
+	if _, ok := drift(thought.Draft{}); ok {
 		t.Error("a drift without a confidence")
 	}
-	d, ok := c.Drift(c.add(thought.Draft{Confidence: p(0)}).Thought.ID)
+	d, ok := drift(thought.Draft{Confidence: p(0)})
 	if !ok || d.Value != 0 || d.Previous != nil || d.Samples != 1 {
 		t.Errorf("the first one, 0: got %+v", d)
 	}
 	c.add(thought.Draft{})
 	c.add(thought.Draft{Confidence: p(0.9)})
-	d, _ = c.Drift(c.add(thought.Draft{Confidence: p(0.4)}).Thought.ID)
+	d, _ = drift(thought.Draft{Confidence: p(0.4)})
 	if *d.Previous != 0.9 || *d.First != 0 || d.Samples != 3 {
 		t.Errorf("got %+v", d)
 	}
@@ -446,7 +450,7 @@ func BenchmarkAdd(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				c.Compare(a.Thought.ID)
+				c.Compare(a.View, a.Thought.ID)
 			}
 			for c.Len() < n {
 				add()

@@ -52,12 +52,11 @@ func Claims(r claim.Report, number int) []Check {
 	return checks
 }
 
-// Compare checks a thought against the others of its effective chain: names that
-// have another value elsewhere, and recent thoughts that say the same. It costs
-// one pass over the log and the words of the last few thoughts.
-func (c *Chain) Compare(id int) []Check {
+// Compare checks a thought against the others in the view of its branch: names
+// that have another value elsewhere, and recent thoughts that say the same. It
+// costs one pass over the positions and the words of the last few thoughts.
+func (c *Chain) Compare(v *View, id int) []Check {
 	t := c.Get(id)
-	v := c.View(t.Branch)
 	at := v.slotOf(t.position())
 	if at < 0 || v.Slots[at].ID != id {
 		return nil // superseded: it is compared with nothing any more
@@ -110,13 +109,17 @@ func (c *Chain) nearest(v *View, at, step int, name string) (*Thought, claim.Bin
 	return nil, claim.Binding{}
 }
 
-// duplicate finds the most similar of the recent thoughts before a position.
+// duplicate finds the most similar of the recent thoughts before a position. One
+// whose text is sealed is not recent.
 func (c *Chain) duplicate(v *View, at int) (Check, bool) {
 	t := c.Get(v.Slots[at].ID)
 	own := shingles(t.Text)
 	best := Check{Kind: NearDuplicate, Verdict: Flagged, Thought: t.Number, Similarity: duplicateAbove}
 	for i := at - 1; i >= max(0, at-recent); i-- {
 		other := c.Get(v.Slots[i].ID)
+		if other.Text == "" {
+			continue
+		}
 		if s := jaccard(own, shingles(other.Text)); s > best.Similarity {
 			best.Similarity, best.Other = s, other.Number
 		}
@@ -136,14 +139,13 @@ type Drift struct {
 	Samples  int
 }
 
-// Drift returns the confidence of a thought beside those before it on its
-// effective chain. ok is false when the thought has none.
-func (c *Chain) Drift(id int) (d Drift, ok bool) {
+// Drift returns the confidence of a thought beside those before it in the view of
+// its branch. ok is false when the thought has none.
+func (c *Chain) Drift(v *View, id int) (d Drift, ok bool) {
 	t := c.Get(id)
 	if t == nil || t.Confidence == nil {
 		return d, false
 	}
-	v := c.View(t.Branch)
 	for _, s := range v.Slots {
 		o := c.Get(s.ID)
 		if s.First == t.position() {

@@ -73,7 +73,8 @@ func link(head, next string) string {
 
 // Verify recomputes every hash and checks that each record refers only to earlier
 // ones. It returns nil, or an error that names the first thought that was changed,
-// moved or removed. The state of a branch (open, closed, merged) is not covered.
+// moved or removed. Sealed texts must have been restored. The state of a branch
+// (open, closed, merged) is not covered.
 func (c *Chain) Verify() error {
 	if len(c.Thoughts) > MaxThoughts || len(c.Branches) > MaxBranches {
 		return fmt.Errorf("%d thoughts on %d branches: more than a chain may hold", len(c.Thoughts), len(c.Branches))

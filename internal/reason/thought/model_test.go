@@ -144,9 +144,9 @@ func (m *model) show(branch string) string {
 }
 
 // show writes what the chain says, in the same form.
-func show(c *thought.Chain, branch string) string {
+func show(v *thought.View) string {
 	var out []string
-	for _, s := range c.View(branch).Slots {
+	for _, s := range v.Slots {
 		l := fmt.Sprintf("%d@%d/%d", s.Number, s.ID, s.Revisions)
 		for _, n := range s.StaleOn {
 			l += fmt.Sprintf("!%d", n)
@@ -261,7 +261,7 @@ func (s *machine) Check(t *rapid.T) {
 			s.model.active, len(s.model.branches), len(s.model.records))
 	}
 	for _, b := range s.chain.Branches {
-		if got, want := show(&s.chain, b.Name), s.model.show(b.Name); got != want {
+		if got, want := show(s.chain.View(b.Name)), s.model.show(b.Name); got != want {
 			t.Fatalf("branch %s:\n got %s\nwant %s", b.Name, got, want)
 		}
 		if want := s.model.branches[b.Name].state; b.State != want {
@@ -299,9 +299,12 @@ func TestAgainstModel(t *testing.T) {
 					d.Reaffirms = rapid.SliceOfN(small, 0, 3).Draw(t, "reaffirms")
 				}
 				want := s.predict(d)
-				_, err := s.chain.Add(d)
+				a, err := s.chain.Add(d)
 				if (err == nil) != want {
 					t.Fatalf("add %+v: %v, want accepted %v", d, err, want)
+				}
+				if err == nil && show(a.View) != s.model.show(s.model.active) {
+					t.Fatalf("add %+v: the view is\n%s\nwant %s", d, show(a.View), s.model.show(s.model.active))
 				}
 				if _, ok := errors.AsType[*thought.Refusal](err); err != nil && !ok {
 					t.Fatalf("add: %v is no refusal", err)

@@ -133,8 +133,9 @@ func Choose(f Features) Choice {
 	return c
 }
 
-// Features counts what the rules look at after the thought with that ID was added.
-func (c *Chain) Features(id int) Features {
+// Features counts what the rules look at after the thought with that ID was added
+// to the branch of v.
+func (c *Chain) Features(v *View, id int) Features {
 	var f Features
 	for _, b := range c.Branches {
 		if b.State == Open {
@@ -150,7 +151,6 @@ func (c *Chain) Features(id int) Features {
 	if t == nil {
 		return f
 	}
-	v := c.View(t.Branch)
 	if at := v.slotOf(t.position()); at >= 0 {
 		_, f.Stalled = c.duplicate(v, at)
 		for i := at; i >= 0 && f.Confidence == nil; i-- {

@@ -79,23 +79,27 @@ func (c *Chain) lineage(name string) []*Branch {
 
 // overlay applies the thoughts of one branch to what it inherited.
 func (c *Chain) overlay(v *View, branch string) {
+	v.Slots = slices.Grow(v.Slots, len(c.Thoughts)/len(c.Branches))
 	for i := range c.Thoughts {
-		t := &c.Thoughts[i]
-		if t.Branch != branch {
-			continue
+		if t := &c.Thoughts[i]; t.Branch == branch {
+			v.apply(t)
 		}
-		if t.Slot == 0 {
-			v.Slots = append(v.Slots, Slot{ID: t.ID, First: t.ID, Number: t.Number, fresh: t.ID})
-		} else if at := v.slotOf(t.Slot); at >= 0 {
-			v.revise(at, t)
-		}
-		for _, id := range t.Reaffirms {
-			if k := v.slotOf(id); k >= 0 {
-				v.Slots[k].fresh = max(v.Slots[k].fresh, t.ID)
-			}
-		}
-		v.Next = max(v.Next, t.Number+1)
 	}
+}
+
+// apply adds one thought of the view's own branch, which must be the newest.
+func (v *View) apply(t *Thought) {
+	if t.Slot == 0 {
+		v.Slots = append(v.Slots, Slot{ID: t.ID, First: t.ID, Number: t.Number, fresh: t.ID})
+	} else if at := v.slotOf(t.Slot); at >= 0 {
+		v.revise(at, t)
+	}
+	for _, id := range t.Reaffirms {
+		if k := v.slotOf(id); k >= 0 {
+			v.Slots[k].fresh = max(v.Slots[k].fresh, t.ID)
+		}
+	}
+	v.Next = max(v.Next, t.Number+1)
 }
 
 // revise puts t at a position.

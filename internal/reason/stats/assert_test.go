@@ -27,8 +27,8 @@ func near(t *testing.T, what string, got, want, tol float64) {
 	}
 }
 
-// close is near with a purely relative error.
-func close(t *testing.T, what string, got, want, tol float64) {
+// closeTo is near with a purely relative error.
+func closeTo(t *testing.T, what string, got, want, tol float64) {
 	t.Helper()
 	if math.IsNaN(got) || math.Abs(got-want) > tol*math.Abs(want) {
 		t.Errorf("%s = %.15g, want %.15g within a relative %g", what, got, want, tol)
