@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -60,6 +60,11 @@ func TestRefIsShortStableAndNotTheID(t *testing.T) {
 	// printf rs_aaaaaaaaaaaaaaaaaaaaaaaaaa | sha256sum | cut -c1-16
 	if got, want := a.Ref(), "dadcabcaa2e452c7"; got != want {
 		t.Errorf("ref %q, want %q", got, want)
+	}
+	var log strings.Builder
+	slog.New(slog.NewTextHandler(&log, nil)).Info("opened", "session", a)
+	if strings.Contains(log.String(), string(a)) || !strings.Contains(log.String(), a.Ref()) {
+		t.Errorf("logged %q: want the reference, not the id", log.String())
 	}
 	if a.Ref() == b.Ref() {
 		t.Error("two ids have one ref")
@@ -302,56 +307,4 @@ func TestConfigValidate(t *testing.T) {
 		}
 	}()
 	New(bad, nil)
-}
-
-func TestClose(t *testing.T) {
-	d := New(Config{}, nil)
-	var mu sync.Mutex
-	ran := map[ID]Reason{}
-	note := func(h *Handle) {
-		h.OnEnd(func(why Reason) {
-			mu.Lock()
-			defer mu.Unlock()
-			ran[h.ID()] = why
-		})
-	}
-	for range 20 {
-		h := mustOpen(t, d, alice, Params{})
-		note(h)
-		h.Release()
-	}
-	busy := mustOpen(t, d, bob, Params{})
-	note(busy)
-	ctx := busy.Context()
-	letGo := busy.Stream()
-	d.Close()
-	if len(ran) != 21 {
-		t.Errorf("%d hooks ran, want 21, that of the session in use too", len(ran))
-	}
-	for _, why := range ran {
-		if why != ReasonShutdown {
-			t.Errorf("ended by %s, want shutdown", why)
-		}
-	}
-	if cause := context.Cause(ctx); fault.KindOf(cause) != fault.Unavailable {
-		t.Errorf("cause of the context: %v, want Unavailable", cause)
-	}
-	d.Close()
-	letGo()
-	busy.Release()
-	if len(ran) != 21 {
-		t.Errorf("%d hooks ran, want 21 still", len(ran))
-	}
-	checkInvariants(t, d)
-	_, open := d.Open(t.Context(), alice, Params{})
-	_, acquire := d.Acquire(t.Context(), bob, busy.ID())
-	for _, err := range []error{open, acquire, d.Delete(t.Context(), bob, busy.ID())} {
-		if fault.KindOf(err) != fault.Unavailable {
-			t.Errorf("after Close: %v, want Unavailable", err)
-		}
-	}
-	slot := NewSlot[int]("n")
-	if err := slot.Update(t.Context(), busy, func(*int) error { return nil }); err == nil {
-		t.Error("committed to a closed directory")
-	}
 }

@@ -4,11 +4,12 @@
 // A tour, bottom up. An entry (entry.go) is one session: some 200 bytes, and
 // more only once somebody asks for its context, a hook or a slot. A shard
 // (shard.go) is a lock and all the sessions of the owners that hash to it; what
-// it holds of one tenant is a part, whose catalogue is a simplelru in order of
-// the last completed call. The ledger (ledger.go) counts per tenant and over
-// all, so that a cap holds exactly however many open at once; room.go makes
-// room at a cap; sweep.go ends what has expired. A Directory (directory.go) is
-// all of that, and a Handle (handle.go) is one call's hold on a session.
+// it holds of one tenant is a part (part.go), whose catalogue is a simplelru in
+// order of the last completed call. The ledger (ledger.go) counts per tenant
+// and over all, so that a cap holds exactly however many open at once; room.go
+// makes room at a cap; sweep.go ends what has expired. A Directory
+// (directory.go) is all of that, and a Handle (handle.go) is one call's hold on
+// a session.
 //
 // State lives in typed slots (slot.go) over a store (store.go): versioned JSON
 // of which every commit is a compare-and-swap. The version is the truth; that

@@ -204,7 +204,7 @@ func (e *entry) removeHookLocked(id uint64) {
 func (e *entry) tellLocked(p *parting, kind EventKind, now moment) {
 	if d := e.shard.dir; d.watched() {
 		p.dir = d
-		p.event = Event{Kind: kind, Info: e.infoLocked(now), Reason: e.reason, At: d.time(now)}
+		p.event = &Event{Kind: kind, Info: e.infoLocked(now), Reason: e.reason, At: d.time(now)}
 	}
 }
 
@@ -215,8 +215,8 @@ type parting struct {
 	why    Reason
 	cancel context.CancelCauseFunc // nil if nobody asked for the context
 	hooks  []hook
-	dir    *Directory // nil if nobody listens to events
-	event  Event
+	dir    *Directory
+	event  *Event // nil if nobody listens
 }
 
 // finish cancels the context, tells the listeners and runs the teardown hooks,
@@ -229,7 +229,7 @@ func (p *parting) finish() {
 	if p.cancel != nil {
 		p.cancel(&Ended{p.why})
 	}
-	if p.dir != nil {
-		p.dir.publish(p.event)
+	if p.event != nil {
+		p.dir.publish(*p.event)
 	}
 }

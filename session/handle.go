@@ -85,7 +85,7 @@ func (h *Handle) Release() {
 	}
 	e.lastUsed = now
 	if e.phase == live {
-		e.own.part.touch(e, now)
+		e.own.part.touchLocked(e, now)
 	}
 	p := s.unpinnedLocked(e, now)
 	s.mu.Unlock()

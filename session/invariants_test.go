@@ -80,7 +80,7 @@ func checkInvariants(t reporter, d *Directory) {
 					if e.parked && e.pins() == 0 {
 						t.Errorf("an idle session is parked")
 					}
-					eq("a live session is found", own.part.get(e.key()), e)
+					eq("a live session is found", own.part.getLocked(e.key()), e)
 					eq("place among the deadlines", s.deadlines.items[e.place], e)
 					if due := e.dueLocked(now); e.due > max(due, now) {
 						t.Errorf("the sweeper comes at %d, after %d", e.due, due)
@@ -90,7 +90,7 @@ func checkInvariants(t reporter, d *Directory) {
 					if e.pins() == 0 {
 						t.Errorf("a draining session without a user has not ended")
 					}
-					eq("a draining session is found", own.part.get(e.key()), (*entry)(nil))
+					eq("a draining session is found", own.part.getLocked(e.key()), (*entry)(nil))
 				case ended:
 					t.Errorf("an ended session is still there")
 				}

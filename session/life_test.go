@@ -108,6 +108,7 @@ func TestUseAfterTheEnd(t *testing.T) {
 	if err := slot.Commit(t.Context(), h, 0, 7); err != nil {
 		t.Fatal(err)
 	}
+	unused := mustOpen(t, d, alice, Params{})
 	d.Close() // ends it under the handle
 	if cause := context.Cause(h.Context()); cause == nil {
 		t.Error("the context of an ended session is not canceled")
@@ -118,6 +119,12 @@ func TestUseAfterTheEnd(t *testing.T) {
 	}
 	if err := slot.Update(t.Context(), h, func(*int) error { return nil }); !errors.As(err, &ended) {
 		t.Errorf("update: %v, want *Ended", err)
+	}
+	if _, _, err := slot.Read(unused); !errors.As(err, &ended) {
+		t.Errorf("read of what was never written: %v, want *Ended", err)
+	}
+	if err := slot.Update(t.Context(), unused, func(*int) error { return nil }); !errors.As(err, &ended) {
+		t.Errorf("first update after the end: %v, want *Ended", err)
 	}
 	if n := d.Stats().Bytes; n != 0 {
 		t.Errorf("%d bytes of state, want 0", n)

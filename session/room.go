@@ -104,7 +104,7 @@ func (o offer) before(other offer) bool {
 	if o.weight != other.weight {
 		return o.weight > other.weight
 	}
-	return o.recent > other.recent
+	return o.recent < other.recent
 }
 
 // evictFromTenant ends the least recent idle session of the tenant's heaviest

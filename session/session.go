@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,9 @@ func (id ID) Ref() string {
 	sum := sha256.Sum256([]byte(id))
 	return hex.EncodeToString(sum[:refBytes])
 }
+
+// LogValue makes structured logs show the reference instead of the id.
+func (id ID) LogValue() slog.Value { return slog.StringValue(id.Ref()) }
 
 // refBytes is the length of a reference before hex. 64 bits are enough to tell
 // a million live sessions apart (a collision has odds of 1 in 37 million).

@@ -3,9 +3,6 @@ package session
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // shard holds the sessions of the owners that hash to it. All sessions of an
@@ -28,43 +25,6 @@ type shard struct {
 
 // tally counts the sessions of a shard that have begun and not ended.
 type tally struct{ sessions, idle, draining, inFlight, streams int }
-
-// owner is one owner's sessions. Owned by its shard's mu.
-type owner struct {
-	Owner
-	part     *part
-	sessions []*entry // oldest first, draining ones included
-	reserved int      // places of sessions that are being opened
-	idle     int
-	place    int // in part.owners
-}
-
-func (o *owner) weight() int    { return len(o.sessions) + o.reserved }
-func (o *owner) setPlace(i int) { o.place = i }
-
-// part is a tenant's catalogue in one shard. Apart from idle it is owned by the
-// shard's mu.
-//
-// catalogue is in order of the last completed call and holds what may be
-// acquired. Whoever looks for its least recent idle session moves the sessions
-// that are in use out of the way, to parked, and each comes back as most recent
-// when it is used or idle again: so the search costs amortised constant time,
-// however many sessions are in use.
-type part struct {
-	shard     *shard
-	tenant    string
-	catalogue *simplelru.LRU[key, *entry]
-	parked    map[key]*entry
-	owners    heaviest[*owner] // by number of sessions
-
-	idle atomic.Int64 // sessions without a call or a stream; read without the lock
-}
-
-// key finds a session inside its tenant.
-type key struct {
-	issuer, subject string
-	id              ID
-}
 
 func newShard(d *Directory) *shard {
 	return &shard{dir: d, owners: make(map[Owner]*owner), tenants: make(map[string]*part)}
@@ -112,7 +72,7 @@ func (s *shard) lookupLocked(o Owner, id ID, now moment) (*entry, parting) {
 	if p == nil {
 		return nil, parting{}
 	}
-	e := p.get(key{o.Issuer, o.Subject, id})
+	e := p.getLocked(key{o.Issuer, o.Subject, id})
 	if e == nil {
 		return nil, parting{}
 	}
@@ -160,7 +120,7 @@ func (s *shard) unpinnedLocked(e *entry, now moment) parting {
 		return e.cancelLocked() // only streams are left: tell them to go
 	case e.phase == live && e.pins() == 0:
 		s.idleLocked(e, +1)
-		e.own.part.unpark(e, now)
+		e.own.part.unparkLocked(e, now)
 		if due := e.dueLocked(now); due < e.due {
 			s.deadlines.set(e, due)
 		}
@@ -180,7 +140,7 @@ func (s *shard) leaveLocked(e *entry, why Reason, now moment) parting {
 	if e.pins() == 0 {
 		return s.endLocked(e, why, now)
 	}
-	e.own.part.remove(e)
+	e.own.part.removeLocked(e)
 	s.deadlines.remove(e)
 	s.tally.draining++
 	e.phase, e.reason = draining, why
@@ -206,7 +166,7 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 		s.idleLocked(e, -1)
 	}
 	if e.phase == live {
-		e.own.part.remove(e)
+		e.own.part.removeLocked(e)
 		s.deadlines.remove(e)
 	}
 	e.phase, e.reason = ended, why
@@ -224,113 +184,4 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	s.dir.ledger.release(own.Tenant)
 	s.dir.ends[why.index()].Add(1)
 	return p
-}
-
-func newPart(s *shard, tenant string) *part {
-	catalogue, err := simplelru.NewLRU[key, *entry](s.dir.cfg.MaxTotal, nil)
-	if err != nil {
-		panic(err) // only for a size below 1, which Validate refuses
-	}
-	return &part{shard: s, tenant: tenant, catalogue: catalogue}
-}
-
-func (p *part) get(k key) *entry {
-	if e, ok := p.catalogue.Peek(k); ok {
-		return e
-	}
-	return p.parked[k]
-}
-
-func (p *part) remove(e *entry) {
-	if e.parked {
-		delete(p.parked, e.key())
-		e.parked = false
-		return
-	}
-	p.catalogue.Remove(e.key())
-}
-
-// touch makes e the most recent session.
-func (p *part) touch(e *entry, now moment) {
-	if e.parked {
-		p.unpark(e, now)
-		return
-	}
-	p.catalogue.Get(e.key())
-	e.recent = now
-}
-
-// unpark puts e back among the candidates for eviction, as the most recent: it
-// was in use when somebody looked for room.
-func (p *part) unpark(e *entry, now moment) {
-	if !e.parked {
-		return
-	}
-	delete(p.parked, e.key())
-	e.parked, e.recent = false, now
-	p.catalogue.Add(e.key(), e)
-}
-
-// leastRecentIdleLocked returns the tenant's session to evict in this shard, or
-// nil if all are in use.
-func (p *part) leastRecentIdleLocked() *entry {
-	for p.idle.Load() > 0 {
-		k, e, ok := p.catalogue.GetOldest()
-		if !ok {
-			return nil
-		}
-		if e.pins() == 0 {
-			return e
-		}
-		p.catalogue.Remove(k)
-		if p.parked == nil {
-			p.parked = make(map[key]*entry)
-		}
-		p.parked[k] = e
-		e.parked = true
-	}
-	return nil
-}
-
-// heaviestIdleLocked returns the least recent idle session of the tenant's
-// heaviest owner in this shard that has one, or nil.
-func (p *part) heaviestIdleLocked() *entry {
-	own, ok := p.owners.find(func(o *owner) bool { return o.idle > 0 })
-	if !ok {
-		return nil
-	}
-	return own.leastRecentIdleLocked(func(*entry) int { return 0 })
-}
-
-// spareableLocked returns the session to end at the owner's cap, or nil if all
-// are in use: one whose time has passed before any other, and one without
-// committed state before any with.
-func (o *owner) spareableLocked(now moment) *entry {
-	return o.leastRecentIdleLocked(func(e *entry) int {
-		if _, over := e.expiredLocked(now); over {
-			return 0
-		}
-		if e.isEmpty() {
-			return 1
-		}
-		return 2
-	})
-}
-
-// leastRecentIdleLocked returns the least recent of the owner's idle sessions
-// with the lowest value, or nil if all are in use. It costs one step a session
-// of the owner.
-func (o *owner) leastRecentIdleLocked(value func(*entry) int) *entry {
-	var best *entry
-	var bestValue int
-	for _, e := range o.sessions {
-		if e.phase != live || e.pins() > 0 {
-			continue
-		}
-		v := value(e)
-		if best == nil || v < bestValue || (v == bestValue && e.lastUsed < best.lastUsed) {
-			best, bestValue = e, v
-		}
-	}
-	return best
 }

@@ -9,8 +9,8 @@ type Stats struct {
 	Draining int   // of these, those that end with their last user
 	InFlight int   // calls
 	Streams  int   // open
-	Owners   int   // with at least one session
-	Tenants  int   // with at least one session
+	Owners   int   // with a session, or opening one
+	Tenants  int   // with a session, or opening one
 	Bytes    int64 // of committed state
 
 	Opened  uint64            // since the start

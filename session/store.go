@@ -64,7 +64,16 @@ func (h *Handle) reader() (*store, error) {
 	if h.released.Load() {
 		return nil, errReleased
 	}
-	return h.e.store.Load(), nil
+	e := h.e
+	if st := e.store.Load(); st != nil {
+		return st, nil
+	}
+	e.shard.mu.Lock()
+	defer e.shard.mu.Unlock()
+	if e.phase == ended {
+		return nil, &Ended{e.reason}
+	}
+	return nil, nil
 }
 
 // begin waits for the handle's turn to write and checks that it may. After a
