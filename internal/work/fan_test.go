@@ -176,10 +176,13 @@ func TestFanPanics(t *testing.T) {
 				ticket.Release()
 				wantQuiet(t, s)
 			}()
+			begun := make(chan struct{})
 			_ = Fan(NewContext(t.Context(), ticket), 2, func(ctx context.Context, i int) error {
 				if i == at {
+					<-begun
 					panic(cause)
 				}
+				close(begun)
 				<-ctx.Done()
 				time.Sleep(time.Second)
 				ended.Add(1)

@@ -447,6 +447,16 @@ func TestNothingRemembered(t *testing.T) {
 		}
 		empty(t, q)
 	}
+	for i := range 2 * maxSpares {
+		q.push(newJob(fmt.Sprintf("t%d", i), Batch), now)
+	}
+	for q.arrivals.head != nil {
+		q.remove(q.arrivals.head, now)
+	}
+	empty(t, q)
+	if lane := q.find(newJob("t", Batch), atLane); lane.kids != nil || lane.ready != nil {
+		t.Error("a lane keeps the room of its many tenants")
+	}
 	if n := len(q.spares); n > maxSpares {
 		t.Errorf("%d spare nodes, want at most %d", n, maxSpares)
 	}

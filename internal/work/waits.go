@@ -42,20 +42,17 @@ func (w *waitLog) turn(now int64) {
 
 // sum returns the count and the percentiles.
 func (w *waitLog) sum() Waits {
+	in := func(bucket int) uint64 { return uint64(w.current[bucket]) + uint64(w.last[bucket]) }
 	var s Waits
-	for i := range w.current {
-		s.Count += uint64(w.current[i]) + uint64(w.last[i])
+	for bucket := range waitBuckets {
+		s.Count += in(bucket)
 	}
 	at := func(percent uint64) time.Duration {
-		need := (s.Count*percent + 99) / 100
-		var seen uint64
-		for i := range w.current {
-			seen += uint64(w.current[i]) + uint64(w.last[i])
-			if seen >= need {
-				return waitEdge(i)
-			}
+		bucket := 0
+		for seen := in(0); seen < (s.Count*percent+99)/100; seen += in(bucket) {
+			bucket++
 		}
-		return 0
+		return waitEdge(bucket)
 	}
 	s.P50, s.P95, s.P99 = at(50), at(95), at(99)
 	return s
