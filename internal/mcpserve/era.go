@@ -44,26 +44,31 @@ func modern(h http.Header, m *message) bool {
 // checkModern holds a message of the modern era against its headers. In process
 // (stdio) there are none to check.
 func checkModern(h http.Header, m *message, headers bool) *rpcError {
-	if !m.notification() {
-		if e := checkMeta(m); e != nil {
+	if !m.notification() && (!m.meta.present || !m.meta.hasVersion) {
+		return &rpcError{status: 400, code: codeInvalidParams, message: "params._meta must have " + metaVersion}
+	}
+	if headers { // a header that differs is the first thing to tell, whatever it says
+		v, e := single(h, headerVersion)
+		switch {
+		case e != nil:
 			return e
+		case v == "":
+			return mismatch("MCP-Protocol-Version: missing required header")
+		case m.meta.hasVersion && v != m.meta.version:
+			return mismatch("MCP-Protocol-Version: the header differs from _meta")
 		}
 	}
-	if !headers {
-		return nil
-	}
-	v, e := single(h, headerVersion)
-	switch {
-	case e != nil:
-		return e
-	case v == "":
-		return mismatch("MCP-Protocol-Version: missing required header")
-	case m.meta.hasVersion && v != m.meta.version:
-		return mismatch("MCP-Protocol-Version: the header differs from _meta")
-	}
 	if m.notification() {
-		return nil // the header rules of notifications are undefined
+		return nil // the other header rules of notifications are undefined
 	}
+	if e := checkMeta(m); e != nil || !headers {
+		return e
+	}
+	return checkRouting(h, m)
+}
+
+// checkRouting holds Mcp-Method and Mcp-Name against the body.
+func checkRouting(h http.Header, m *message) *rpcError {
 	method, e := single(h, headerMethod)
 	switch {
 	case e != nil:
@@ -93,10 +98,9 @@ func checkModern(h http.Header, m *message, headers bool) *rpcError {
 	return nil
 }
 
+// checkMeta looks at what every request of the modern era must say.
 func checkMeta(m *message) *rpcError {
 	switch {
-	case !m.meta.present || !m.meta.hasVersion:
-		return &rpcError{status: 400, code: codeInvalidParams, message: "params._meta must have " + metaVersion}
 	case !slices.Contains(supported, m.meta.version):
 		return &rpcError{status: 400, code: codeVersion, message: "unsupported protocol version",
 			data: map[string]any{"supported": supported, "requested": m.meta.version}}
