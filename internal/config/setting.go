@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +76,7 @@ func (tab *table) add(t reflect.Type, prefix string, index []int) {
 			continue
 		}
 		path := prefix + key
-		at := append(index[:len(index):len(index)], f.Index...)
+		at := append(slices.Clip(index), f.Index...)
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
 			if prefix != "" {
 				panic("config: section " + path + " lies in another")

@@ -124,7 +124,7 @@ func NewCached(inner Verifier, config CacheConfig) (*Cached, error) {
 // token. When ctx ends while another caller's verification is awaited, the error
 // is ctx.Err(); nobody else is affected.
 func (c *Cached) Verify(ctx context.Context, token string) (*Principal, error) {
-	hash := sha256.Sum256([]byte(token))
+	hash := hashOf(token)
 	s := c.shard(hash)
 	for {
 		s.mu.Lock()
@@ -281,6 +281,15 @@ func TokenKey(ctx context.Context, token string) string {
 	if h, ok := ctx.Value(hashedKey{}).(hashed); ok && h.token == token {
 		return h.key
 	}
-	sum := sha256.Sum256([]byte(token))
-	return hex.EncodeToString(sum[:])
+	hash := hashOf(token)
+	return hex.EncodeToString(hash[:])
+}
+
+// hashOf hashes tokens of usual length without a copy on the heap.
+func hashOf(token string) tokenHash {
+	var usual [2048]byte
+	if len(token) <= len(usual) {
+		return sha256.Sum256(usual[:copy(usual[:], token)])
+	}
+	return sha256.Sum256([]byte(token))
 }

@@ -108,6 +108,10 @@ func TestCachedFillsTokenKey(t *testing.T) {
 	if err != nil || p.TokenKey != keyOf("bare bob") || p.Subject != "bob" {
 		t.Errorf("Verify = %+v, %v", p, err)
 	}
+	long := "good " + strings.Repeat("x", 5000)
+	if p, err := c.Verify(t.Context(), long); err != nil || p.TokenKey != keyOf(long) {
+		t.Errorf("a long token: %v", err)
+	}
 	if got := identity.TokenKey(t.Context(), "loose"); got != keyOf("loose") {
 		t.Errorf("TokenKey outside of a cache = %q", got)
 	}
@@ -363,6 +367,19 @@ func TestCachedParallel(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+func TestCachedHitIsCheap(t *testing.T) {
+	c := newCached(t, &judge{}, identity.CacheConfig{})
+	token := "good " + strings.Repeat("x", 595)
+	allocs := testing.AllocsPerRun(100, func() {
+		if _, err := c.Verify(t.Context(), token); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocs > 1 {
+		t.Errorf("a hit allocates %v times, want at most once", allocs)
+	}
 }
 
 func TestCacheConfig(t *testing.T) {

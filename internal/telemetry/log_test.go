@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -114,10 +113,12 @@ func TestCarriers(t *testing.T) {
 }
 
 func BenchmarkLogHandler(b *testing.B) {
-	l := slog.New(NewLogHandler(slog.NewJSONHandler(io.Discard, nil)))
+	var out bytes.Buffer
+	l := slog.New(NewLogHandler(slog.NewJSONHandler(&out, nil)))
 	ctx := call(b.Context())
 	b.ReportAllocs()
 	for b.Loop() {
+		out.Reset()
 		l.InfoContext(ctx, "call", "operation", "mcts", "status", 200)
 	}
 }
