@@ -53,7 +53,7 @@ func (c *callCmd) run(ctx context.Context, p process, given map[string][]string)
 
 // facadeKeys are what the facade itself takes; JSON with one of them is taken as
 // its arguments, any other as the operation's parameters.
-var facadeKeys = []string{"operation", "prompt", "context", "sessionId", "parameters", "advanced", "idempotencyKey", "expectedVersion"}
+var facadeKeys = []string{"prompt", "context", "sessionId", "parameters", "advanced", "idempotencyKey", "expectedVersion"}
 
 // arguments reads what is to be sent and to which tool.
 func (c *callCmd) arguments(p process) (string, json.RawMessage, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/app"
@@ -46,25 +47,25 @@ func welcome(w io.Writer, a *app.App) error {
 	url := a.URL() + "/mcp"
 	_, err = fmt.Fprintf(w, `Lyceum in development mode: anybody on this machine can log in as anybody.
 
-MCP endpoint   %[1]s
-Admin page     %[2]s
+  MCP endpoint  %[1]s
+  admin page    %[2]s
 
-Access token of alice, good for %[4]s:
+An access token of alice, good for %[4]s (make others with lyceum token):
 
-%[3]s
+  export LYCEUM_TOKEN=%[3]s
 
 Claude Code:
 
-  claude mcp add --transport http lyceum %[1]s --header "Authorization: Bearer %[3]s"
+  claude mcp add --transport http lyceum %[1]s --header "Authorization: Bearer $LYCEUM_TOKEN"
 
-VS Code (.vscode/mcp.json):
+VS Code (.vscode/mcp.json), with LYCEUM_TOKEN in its environment:
 
-  {"servers":{"lyceum":{"type":"http","url":"%[1]s","headers":{"Authorization":"Bearer %[3]s"}}}}
+  {"servers":{"lyceum":{"type":"http","url":"%[1]s","headers":{"Authorization":"Bearer ${env:LYCEUM_TOKEN}"}}}}
 
-Any other client (mcpServers):
+Any other client:
 
   {"mcpServers":{"lyceum":{"type":"http","url":"%[1]s","headers":{"Authorization":"Bearer %[3]s"}}}}
 
-`, url, a.AdminURL(), token, devTokenTTL)
+`, url, a.AdminURL(), token, strings.TrimSuffix(devTokenTTL.String(), "0m0s"))
 	return err
 }
