@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lyceum-mcp/lyceum/session"
 )
@@ -169,7 +170,16 @@ func TestMissesAreIdentical(t *testing.T) {
 	env, _ = mallory.call("1", "clear_thought", `{"operation":"remember","parameters":{"text":"x"}}`, "").result(t)
 	deleted := env.SessionID
 	mallory.call("1", "session_delete", `{"sessionId":"`+deleted+`"}`, "")
-	handles := map[string]string{"foreign": foreign, "deleted": deleted, "unknown": "rs_" + strings.Repeat("a", 26), "nonsense": "hello"}
+	env, _ = mallory.call("1", "session_create", `{"maxTtlSeconds":1}`, "").result(t)
+	var short sessionView
+	if err := json.Unmarshal(env.Result, &short); err != nil {
+		t.Fatal(err)
+	}
+	expire(t, func() bool {
+		_, gone := mallory.call("1", "clear_thought", `{"operation":"echo","sessionId":"`+short.SessionID+`","parameters":{"text":"x"}}`, "").result(t)
+		return gone
+	})
+	handles := map[string]string{"expired": short.SessionID, "foreign": foreign, "deleted": deleted, "unknown": "rs_" + strings.Repeat("a", 26), "nonsense": "hello"}
 	for _, p := range []*peer{mallory, w.legacy("mallory", rev202511), w.legacy("mallory", rev2024)} {
 		for _, call := range []struct{ tool, args string }{
 			{"clear_thought", `{"operation":"echo","sessionId":"%s","parameters":{"text":"x"}}`},
@@ -212,6 +222,33 @@ func TestMissesAreIdentical(t *testing.T) {
 	}
 	if a := alice.do("POST", `{"jsonrpc":"2.0","id":1,"method":"ping"}`); a.status != 200 {
 		t.Errorf("the owner's session was harmed: %d", a.status)
+	}
+}
+
+// expire waits until over says that a lifetime of a second has passed.
+func expire(t *testing.T, over func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !over(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not expire")
+		}
+	}
+}
+
+// An expired transport session is the same 404 as one that never was.
+func TestExpiredTransportSession(t *testing.T) {
+	w := newWorld(t, func(_ *Config, s *session.Config) { s.MaxTTL = time.Second })
+	gone := w.legacy("alice", rev202511)
+	never := &peer{w: w, who: "alice", rev: rev202511, session: "ts_" + strings.Repeat("c", 26)}
+	ask := func(p *peer, method string) string {
+		a := p.do(method, `{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+		return fmt.Sprintf("%d %s %s", a.status, a.header.Get("Content-Type"), a.body)
+	}
+	expire(t, func() bool { return strings.HasPrefix(ask(gone, "POST"), "404") })
+	for _, method := range []string{"POST", "GET", "DELETE"} {
+		if got, want := ask(gone, method), ask(never, method); got != want {
+			t.Errorf("%s: %s, want %s", method, got, want)
+		}
 	}
 }
 
