@@ -5,11 +5,14 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"math"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 )
 
 const (
@@ -246,73 +249,96 @@ func (d *decoder) mapping(f *field, p *plan, raw []byte, v reflect.Value, path s
 }
 
 func (d *decoder) object(p *plan, raw []byte, v reflect.Value, path string) {
-	members := d.members(p, raw, path)
-	d.fill(p, members, v, path)
-	d.leftover(p, members, path)
-}
-
-// members splits a JSON object, or a string that holds one.
-func (d *decoder) members(p *plan, raw []byte, path string) map[string]json.RawMessage {
-	raw = unwrap(raw, '{')
-	var members map[string]json.RawMessage
-	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &members) != nil {
-		d.issue(path, p.expected(nil), raw)
-		return nil
+	if inner, ok := d.unwrapObject(p, raw, path); ok {
+		d.leftover(p, d.fill(p, jsonscan.Members(inner), v, path), path)
 	}
-	return members
 }
 
-// fill decodes the members that p has fields for and takes them out of the map.
-func (d *decoder) fill(p *plan, members map[string]json.RawMessage, v reflect.Value, path string) {
-	if members == nil {
-		return // reported already
+// unwrapObject returns a JSON object, or the one that a string holds.
+func (d *decoder) unwrapObject(p *plan, raw []byte, path string) ([]byte, bool) {
+	inner := unwrap(raw, '{')
+	if len(inner) == 0 || inner[0] != '{' {
+		d.issue(path, p.expected(nil), raw)
+		return nil, false
+	}
+	return inner, true
+}
+
+// member is one member of an object.
+type member struct {
+	key   string
+	value []byte
+}
+
+func each(list []member) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		for _, m := range list {
+			if !yield([]byte(m.key), m.value) {
+				return
+			}
+		}
+	}
+}
+
+// fill decodes the members that p has fields for, gives the others their
+// defaults, and returns what is left over.
+func (d *decoder) fill(p *plan, members iter.Seq2[[]byte, []byte], v reflect.Value, path string) []member {
+	var few [32]bool
+	seen := few[:]
+	if len(p.fields) > len(few) {
+		seen = make([]bool, len(p.fields))
+	}
+	var left []member
+	for key, value := range members {
+		i, ok := p.byName[string(key)]
+		if !ok {
+			left = append(left, member{string(key), value})
+			continue
+		}
+		if string(value) != "null" {
+			f := &p.fields[i]
+			seen[i] = true
+			d.value(f, f.plan, value, v.FieldByIndex(f.index), path+"."+f.name)
+		}
 	}
 	for i := range p.fields {
 		f := &p.fields[i]
-		at := path + "." + f.name
-		m, ok := members[f.name]
-		if ok && string(m) != "null" {
-			d.value(f, f.plan, m, v.FieldByIndex(f.index), at)
-		} else if f.required {
-			d.issues = append(d.issues, Issue{Path: at, Expected: f.plan.expected(f), Got: "nothing"})
-		} else {
-			d.absent(f, v.FieldByIndex(f.index), at)
-		}
-		if ok {
-			delete(members, f.name)
+		switch {
+		case seen[i]:
+		case f.required:
+			d.issues = append(d.issues, Issue{Path: path + "." + f.name, Expected: f.plan.expected(f), Got: "nothing"})
+		default:
+			f.absent(v.FieldByIndex(f.index))
 		}
 	}
+	return left
 }
 
 // absent fills in the default of a field that was not sent. An object that was
 // not sent has the defaults of its members.
-func (d *decoder) absent(f *field, v reflect.Value, path string) {
-	if f.defText != "" {
-		d.value(f, f.plan, json.RawMessage(f.defText), v, path)
-		return
-	}
-	if f.plan.kind != kindStruct || f.plan.pointer {
-		return
-	}
-	for i := range f.plan.fields {
-		inner := &f.plan.fields[i]
-		d.absent(inner, v.FieldByIndex(inner.index), path+"."+inner.name)
+func (f *field) absent(v reflect.Value) {
+	switch {
+	case f.def.IsValid():
+		v.Set(f.def)
+	case f.defText != "": // not shared between calls: it can be changed
+		var d decoder
+		d.value(f, f.plan, json.RawMessage(f.defText), v, "")
+	case f.plan.kind == kindStruct && !f.plan.pointer:
+		for i := range f.plan.fields {
+			inner := &f.plan.fields[i]
+			inner.absent(v.FieldByIndex(inner.index))
+		}
 	}
 }
 
 // leftover warns about keys that no field takes and names the nearest one.
-func (d *decoder) leftover(p *plan, members map[string]json.RawMessage, path string) {
-	if len(members) == 0 || len(d.unknown) >= maxMentions {
-		return
-	}
-	keys := make([]string, 0, len(members))
-	for k := range members {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	for _, k := range keys {
-		text := fmt.Sprintf("%s.%s is not a parameter here and was ignored", path, clip(k))
-		if near := p.nearest(k); near != "" {
+func (d *decoder) leftover(p *plan, left []member, path string) {
+	for _, m := range left {
+		if len(d.unknown) >= maxMentions {
+			return
+		}
+		text := fmt.Sprintf("%s.%s is not a parameter here and was ignored", path, clip(m.key))
+		if near := p.nearest(m.key); near != "" {
 			text += fmt.Sprintf("; did you mean %s?", near)
 		}
 		d.unknown = append(d.unknown, Warning{Code: "unknown_parameter", Message: text})
@@ -372,7 +398,7 @@ func unwrap(raw []byte, open byte) []byte {
 		return raw
 	}
 	inner := strings.TrimSpace(unquote(raw))
-	if inner != "" && inner[0] == open && json.Valid([]byte(inner)) {
+	if inner != "" && inner[0] == open && jsonscan.Check([]byte(inner)) == nil {
 		return []byte(inner)
 	}
 	return raw

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 )
 
 // root is the path of the parameters of an operation, as errors name them.
@@ -61,13 +63,16 @@ func (t *tool[In, Out]) decode(c *Call, raw json.RawMessage, in *In) error {
 	if len(raw) == 0 || string(raw) == "null" {
 		raw = json.RawMessage("{}")
 	}
-	members := d.members(t.plan, raw, root)
-	d.fill(t.plan, members, reflect.ValueOf(in).Elem(), root)
 	var common Common
-	if len(members) > 0 {
-		d.fill(commonPlan, members, reflect.ValueOf(&common).Elem(), root)
+	if err := jsonscan.Check(raw); err != nil {
+		d.issue(root, "valid JSON: "+err.Error(), raw)
+	} else if inner, ok := d.unwrapObject(t.plan, raw, root); ok {
+		left := d.fill(t.plan, jsonscan.Members(inner), reflect.ValueOf(in).Elem(), root)
+		if len(left) > 0 {
+			left = d.fill(commonPlan, each(left), reflect.ValueOf(&common).Elem(), root)
+		}
+		d.leftover(t.plan, left, root)
 	}
-	d.leftover(t.plan, members, root)
 	for _, w := range d.unknown {
 		if len(c.warnings) < maxWarnings {
 			c.warnings = append(c.warnings, w)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 )
@@ -114,6 +115,10 @@ func NewFamilies(r *Registry) []*Facade {
 
 func (f *Facade) build() {
 	f.plan = planFor(reflect.TypeFor[facadeInput]())
+	if f.only != "" { // the one operation need not be named
+		op := &f.plan.fields[f.plan.byName["operation"]]
+		op.required, op.defText, op.def = false, `"`+f.only+`"`, reflect.ValueOf(f.only)
+	}
 	f.input, f.output = f.inputSchema(), f.outputSchema()
 }
 
@@ -173,9 +178,6 @@ func (f *Facade) inputSchema() json.RawMessage {
 		switch fields[i].name {
 		case "operation":
 			fields[i].enum, fields[i].maxLen = f.operations(), -1
-			if f.only != "" {
-				fields[i].required, fields[i].defText = false, `"`+f.only+`"`
-			}
 		case "parameters":
 			fields[i].plan = &plan{kind: kindMap, elem: &plan{kind: kindAny}}
 			if f.describe == nil {
@@ -205,16 +207,16 @@ func anyOf(all []Tool) json.RawMessage {
 	return b.Bytes()
 }
 
-// Operation returns the tool that raw arguments name, without looking at the
-// rest of them, or nil: the transport asks before it takes anything on.
+// Operation returns the tool that arguments name, without looking at the rest
+// of them, or nil: the transport asks before it takes anything on. The text must
+// have passed jsonscan.Check.
 func (f *Facade) Operation(arguments json.RawMessage) Tool {
-	var in struct {
-		Operation string `json:"operation"`
+	for key, value := range jsonscan.Members(unwrap(arguments, '{')) {
+		if string(key) == "operation" {
+			return f.lookup(jsonscan.String(value))
+		}
 	}
-	if json.Unmarshal(arguments, &in) != nil {
-		return nil
-	}
-	return f.lookup(in.Operation)
+	return f.lookup("")
 }
 
 func (f *Facade) lookup(name string) Tool {
@@ -237,11 +239,13 @@ func (f *Facade) Decode(arguments json.RawMessage) (*Request, error) {
 	if len(arguments) == 0 || string(arguments) == "null" {
 		arguments = json.RawMessage("{}")
 	}
-	members := d.members(f.plan, arguments, "arguments")
-	if raw, ok := members["operation"]; f.only != "" && members != nil && (!ok || string(raw) == "null") {
-		members["operation"] = json.RawMessage(`"` + f.only + `"`)
+	if err := jsonscan.Check(arguments); err != nil {
+		return nil, Bad("arguments", "valid JSON: "+err.Error(), string(arguments))
 	}
-	d.fill(f.plan, members, reflect.ValueOf(&in).Elem(), "arguments")
+	var stray []member
+	if inner, ok := d.unwrapObject(f.plan, arguments, "arguments"); ok {
+		stray = d.fill(f.plan, jsonscan.Members(inner), reflect.ValueOf(&in).Elem(), "arguments")
+	}
 	if len(d.issues) > 0 {
 		sortIssues(d.issues)
 		return nil, &BadArguments{Issues: d.issues}
@@ -262,11 +266,11 @@ func (f *Facade) Decode(arguments json.RawMessage) (*Request, error) {
 	if in.Advanced.AutoProgress {
 		r.warn("not_applicable", "advanced.autoProgress has no effect: progress is sent when the request carries a progress token")
 	}
-	return r, r.adopt(members)
+	return r, r.adopt(stray)
 }
 
 // adopt moves stray members into the parameters.
-func (r *Request) adopt(stray map[string]json.RawMessage) error {
+func (r *Request) adopt(stray []member) error {
 	if len(stray) == 0 {
 		return nil
 	}
@@ -276,11 +280,11 @@ func (r *Request) adopt(stray map[string]json.RawMessage) error {
 			return Bad("arguments.parameters", "an object", string(raw))
 		}
 	}
-	names := make([]string, 0, len(stray))
-	for name := range stray {
-		if _, taken := into[name]; !taken {
-			into[name] = stray[name]
-			names = append(names, clip(name))
+	var names []string
+	for _, m := range stray {
+		if _, taken := into[m.key]; !taken {
+			into[m.key] = m.value
+			names = append(names, clip(m.key))
 		}
 	}
 	if len(names) > 0 {

@@ -43,7 +43,8 @@ type field struct {
 	index    []int
 	doc      string
 	enum     []string
-	defText  string // the default as JSON, decoded when the key is absent
+	defText  string        // the default as JSON; "" is none
+	def      reflect.Value // the default, where sharing it is harmless
 	required bool
 	min, max *float64
 	minItems int // −1: none
@@ -149,6 +150,12 @@ func newField(sf reflect.StructField, index []int, name, where string, depth int
 			panic(fmt.Sprintf("tools: %s: bad default %q: expected %s", at, text, d.issues[0].Expected))
 		}
 		f.defText = string(raw)
+		switch f.plan.kind {
+		case kindBool, kindInt, kindUint, kindFloat, kindString:
+			if !f.plan.pointer {
+				f.def = v
+			}
+		}
 	}
 	return f
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 	"github.com/lyceum-mcp/lyceum/session"
 )
 
@@ -16,7 +17,7 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request, in *incoming, bod
 		s.reject(w, in.client, nil, invalidRequest("revision %s has no batches: send one message per request", printable(v)))
 		return
 	}
-	if err := scan(body); err != nil {
+	if err := jsonscan.Check(body); err != nil {
 		s.reject(w, in.client, nil, &rpcError{status: 400, code: codeParse, message: "the body is not valid JSON: " + err.Error()})
 		return
 	}

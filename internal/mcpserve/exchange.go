@@ -141,13 +141,16 @@ func (x *exchange) close() *reply.Stream {
 
 // answer sends the response with the given result, which is compact JSON.
 func (x *exchange) answer(result []byte) {
-	b := make([]byte, 0, len(result)+len(x.id)+48)
+	b := x.appendHead(make([]byte, 0, len(result)+len(x.id)+48))
+	b = append(b, result...)
+	x.finish(http.StatusOK, append(b, '}'))
+}
+
+// appendHead appends a response up to its result.
+func (x *exchange) appendHead(b []byte) []byte {
 	b = append(b, `{"jsonrpc":"2.0","id":`...)
 	b = append(b, x.id...)
-	b = append(b, `,"result":`...)
-	b = append(b, result...)
-	b = append(b, '}')
-	x.finish(http.StatusOK, b)
+	return append(b, `,"result":`...)
 }
 
 // fail sends an error response. status is used when the answer is a JSON body.

@@ -16,6 +16,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 	"github.com/lyceum-mcp/lyceum/internal/reply"
 	"github.com/lyceum-mcp/lyceum/session"
 )
@@ -326,15 +327,14 @@ func describeClient(c *client.Context, info json.RawMessage) {
 	if len(info) == 0 {
 		return
 	}
-	_, _ = members(info, func(key, value []byte) error {
+	for key, value := range jsonscan.Members(info) {
 		switch string(key) {
 		case "name":
-			c.Name = printable(text(value))
+			c.Name = printable(jsonscan.String(value))
 		case "version":
-			c.Version = printable(text(value))
+			c.Version = printable(jsonscan.String(value))
 		}
-		return nil
-	})
+	}
 }
 
 // printable cuts a client's word about itself to what a table can show.
@@ -348,7 +348,7 @@ func printable(s string) string {
 	if len(s) > 64 {
 		s = strings.ToValidUTF8(s[:64], "")
 	}
-	return strings.Clone(s) // not a slice of the body
+	return s
 }
 
 func sessionClient(c *client.Context) session.Client {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
 )
 
 // Keys of _meta that the transport reads.
@@ -85,7 +87,7 @@ func isBatch(body []byte) bool {
 
 // parse checks a body and decodes the one message in it.
 func parse(body []byte) (*message, *rpcError) {
-	if err := scan(body); err != nil {
+	if err := jsonscan.Check(body); err != nil {
 		return nil, &rpcError{status: 400, code: codeParse, message: "the body is not valid JSON: " + err.Error()}
 	}
 	return decode(body)
@@ -108,19 +110,20 @@ func misspelt(key []byte, known []string, where string) *rpcError {
 	return nil
 }
 
-// decode reads a message out of text that scan has accepted.
+// decode reads a message out of text that jsonscan has accepted.
 func decode(body []byte) (*message, *rpcError) {
 	m := &message{raw: body}
 	var version string
 	var bad *rpcError
-	object, _ := members(body, func(key, value []byte) error {
+	object := jsonscan.IsObject(body)
+	for key, value := range jsonscan.Members(body) {
 		switch string(key) {
 		case "jsonrpc":
-			version = text(value)
+			version = jsonscan.String(value)
 		case "id":
 			m.id = value
 		case "method":
-			m.method = text(value)
+			m.method = jsonscan.String(value)
 		case "params":
 			m.params = value
 		case "result", "error":
@@ -130,8 +133,7 @@ func decode(body []byte) (*message, *rpcError) {
 				bad = misspelt(key, topKeys, "the message")
 			}
 		}
-		return nil
-	})
+	}
 	switch {
 	case !object:
 		return nil, invalidRequest("a message must be a JSON object")
@@ -157,20 +159,21 @@ func (m *message) decodeParams() *rpcError {
 		return nil
 	}
 	var bad *rpcError
-	object, _ := members(m.params, func(key, value []byte) error {
+	object := jsonscan.IsObject(m.params)
+	for key, value := range jsonscan.Members(m.params) {
 		switch string(key) {
 		case "name":
-			m.name = text(value)
+			m.name = jsonscan.String(value)
 		case "uri":
-			m.uri = text(value)
+			m.uri = jsonscan.String(value)
 		case "taskId":
-			m.taskID = text(value)
+			m.taskID = jsonscan.String(value)
 		case "requestId":
 			m.requestID = value
 		case "reason":
-			m.reason = text(value)
+			m.reason = jsonscan.String(value)
 		case "level":
-			m.level = text(value)
+			m.level = jsonscan.String(value)
 		case "arguments":
 			m.arguments = value
 		case "_meta":
@@ -182,8 +185,7 @@ func (m *message) decodeParams() *rpcError {
 				bad = misspelt(key, paramsKeys, "params")
 			}
 		}
-		return nil
-	})
+	}
 	if !object && string(m.params) != "null" && m.params[0] != '[' {
 		return invalidRequest("params must be an object")
 	}
@@ -192,44 +194,36 @@ func (m *message) decodeParams() *rpcError {
 
 func (m *message) decodeMeta(value []byte) *rpcError {
 	var bad *rpcError
-	object, _ := members(value, func(key, v []byte) error {
+	object := jsonscan.IsObject(value)
+	for key, v := range jsonscan.Members(value) {
 		switch string(key) {
 		case metaVersion:
-			m.meta.version, m.meta.hasVersion = text(v), true
+			m.meta.version, m.meta.hasVersion = jsonscan.String(v), true
 		case metaClientInfo:
 			m.meta.clientInfo = v
 		case metaCapabilities:
 			m.meta.capabilities = v
 		case metaLogLevel:
-			m.meta.logLevel = text(v)
+			m.meta.logLevel = jsonscan.String(v)
 		case "progressToken":
 			if validID(v) {
 				m.meta.progressToken = v
 			}
 		case "traceparent":
-			m.meta.traceparent = text(v)
+			m.meta.traceparent = jsonscan.String(v)
 		case "tracestate":
-			m.meta.tracestate = text(v)
+			m.meta.tracestate = jsonscan.String(v)
 		default:
 			if bad == nil {
 				bad = misspelt(key, metaKeys, "_meta")
 			}
 		}
-		return nil
-	})
+	}
 	m.meta.present = object
 	if !object && string(value) != "null" {
 		return &rpcError{status: 400, code: codeInvalidParams, message: "_meta must be an object"}
 	}
 	return bad
-}
-
-// text returns the string that value holds, or "" when it is something else.
-func text(value []byte) string {
-	if len(value) < 2 || value[0] != '"' {
-		return ""
-	}
-	return string(unquoteKey(value))
 }
 
 // validID tells whether a raw id is a string or an integer.

@@ -34,7 +34,7 @@ type toolCall struct {
 	request   *tools.Request
 	call      tools.Call
 
-	result  []byte // what is sent, once the tool has run
+	body    []byte // the whole response, once the tool has run
 	isError bool
 	err     error // for the log and the span
 }
@@ -117,7 +117,7 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 		s.refuse(w, r, m.id, e)
 		return
 	}
-	x.answer(c.result)
+	x.finish(http.StatusOK, c.body)
 }
 
 // refusal returns why a call was not let in, where that can still be an HTTP
@@ -191,7 +191,7 @@ func (c *toolCall) once(ctx context.Context, t tools.Tool, parameters json.RawMe
 		return
 	}
 	if stored != nil {
-		c.result = c.wrap(stored, false)
+		c.body = c.wrap(stored, false)
 		return
 	}
 	var envelope []byte
@@ -341,14 +341,14 @@ func (c *toolCall) finish(result json.RawMessage, err error) []byte {
 		body, _ = (&tools.Envelope{Operation: spec.Name, ToolOperation: spec.Name, Error: &tools.Failure{Code: "internal", Message: "internal error"}}).Encode()
 	}
 	c.isError = c.err != nil
-	c.result = c.wrap(body, c.isError)
+	c.body = c.wrap(body, c.isError)
 	return body
 }
 
-// wrap puts an envelope into a CallToolResult: as text for hosts that show only
+// wrap puts an envelope into the response with its CallToolResult: as text for hosts that show only
 // that, and as structured content where the revision has it.
 func (c *toolCall) wrap(envelope []byte, isError bool) []byte {
-	b := make([]byte, 0, 2*len(envelope)+len(envelope)/4+len(c.s.meta)+96)
+	b := c.x.appendHead(make([]byte, 0, 2*len(envelope)+len(envelope)/4+len(c.s.meta)+len(c.x.id)+160))
 	b = append(b, `{"content":[{"type":"text","text":`...)
 	b = appendString(b, envelope)
 	b = append(b, "}]"...)
@@ -361,9 +361,9 @@ func (c *toolCall) wrap(envelope []byte, isError bool) []byte {
 		b = append(b, `,"isError":true`...)
 	}
 	if rev == rev2026 {
-		return append(b, c.s.meta...)
+		return append(append(b, c.s.meta...), '}')
 	}
-	return append(b, '}')
+	return append(b, "}}"...)
 }
 
 // appendString appends valid UTF-8 text as a JSON string. Compact JSON needs

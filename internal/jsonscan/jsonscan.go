@@ -1,10 +1,18 @@
-package mcpserve
+// Package jsonscan reads JSON text once, strictly, and takes members out of it
+// without decoding the rest.
+//
+// Check is stricter than encoding/json: duplicate keys and invalid UTF-8 are
+// errors, so whatever passes means the same to every decoder behind it. Members
+// and String then work on text that Check has accepted; on other text they may
+// panic.
+package jsonscan
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"unicode/utf8"
 )
 
@@ -27,9 +35,10 @@ type scanner struct {
 	keys [][]byte // of the objects that are open, a stack
 }
 
-// scan reports the first thing that makes b not exactly one JSON value.
-func scan(b []byte) error {
-	s := scanner{b: b}
+// Check reports the first thing that makes b not exactly one JSON value.
+func Check(b []byte) error {
+	var keys [32][]byte // enough for most texts, and on the stack
+	s := scanner{b: b, keys: keys[:0]}
 	s.space()
 	if s.i == len(b) {
 		return errEmpty
@@ -294,39 +303,57 @@ func unquoteKey(quoted []byte) []byte {
 	return []byte(k)
 }
 
-// members calls visit for each member of the object b, which scan has accepted,
-// with the raw text of its value. It returns false when b is no object.
-func members(b []byte, visit func(key, value []byte) error) (bool, error) {
-	s := scanner{b: b}
-	s.space()
-	if s.i == len(b) || b[s.i] != '{' {
-		return false, nil
-	}
-	s.i++
-	for {
+// Members iterates over the members of the object b in the order in which they
+// stand: key and raw value, both parts of b unless the key has escapes. There
+// are none when b is no object; see IsObject.
+func Members(b []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		s := scanner{b: b}
 		s.space()
-		switch s.b[s.i] {
-		case '}':
-			return true, nil
-		case ',':
-			s.i++
-			continue
+		if s.i == len(b) || b[s.i] != '{' {
+			return
 		}
-		start := s.i
-		s.skip()
-		key := unquoteKey(s.b[start:s.i])
-		s.space()
-		s.i++ // the colon
-		s.space()
-		start = s.i
-		s.skip()
-		if err := visit(key, s.b[start:s.i]); err != nil {
-			return true, err
+		s.i++
+		for {
+			s.space()
+			switch s.b[s.i] {
+			case '}':
+				return
+			case ',':
+				s.i++
+				continue
+			}
+			start := s.i
+			s.skip()
+			key := unquoteKey(s.b[start:s.i])
+			s.space()
+			s.i++ // the colon
+			s.space()
+			start = s.i
+			s.skip()
+			if !yield(key, s.b[start:s.i]) {
+				return
+			}
 		}
 	}
 }
 
-// skip moves over one value of text that scan has accepted.
+// IsObject reports whether b is an object.
+func IsObject(b []byte) bool {
+	s := scanner{b: b}
+	s.space()
+	return s.i < len(b) && b[s.i] == '{'
+}
+
+// String returns the text of the JSON string b, or "" when b is something else.
+func String(b []byte) string {
+	if len(b) < 2 || b[0] != '"' {
+		return ""
+	}
+	return string(unquoteKey(b))
+}
+
+// skip moves over one value of text that Check has accepted.
 func (s *scanner) skip() {
 	depth := 0
 	for s.i < len(s.b) {
