@@ -86,8 +86,8 @@ type HTTP struct {
 // Limits bounds how often one caller may ask.
 type Limits struct {
 	Window     time.Duration `key:"window" default:"1m" min:"1s" max:"1h" doc:"length of the sliding window that requests are counted in"`
-	PerAddress int           `key:"per_address" default:"1200" min:"1" max:"1000000000" doc:"requests of one network address in a window, before its token is looked at"`
-	PerToken   int           `key:"per_token" default:"3000" min:"1" max:"1000000000" doc:"requests of one token in a window"`
+	PerAddress int           `key:"per_address" default:"120000" min:"1" max:"1000000000" doc:"requests of one network address in a window, before its token is looked at"`
+	PerToken   int           `key:"per_token" default:"60000" min:"1" max:"1000000000" doc:"requests of one token in a window"`
 }
 
 // Auth says whose tokens are believed.
@@ -113,7 +113,7 @@ type Issuer struct {
 type Sessions struct {
 	IdleTTL          time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a session ends this long after its last call"`
 	MaxTTL           time.Duration `key:"max_ttl" default:"24h" min:"1s" max:"8760h" doc:"a session ends this long after its start, used or not"`
-	MaxPerOwner      int           `key:"max_per_owner" default:"64" min:"1" max:"1000000" doc:"sessions of one owner; at the cap the owner's least recently used one ends"`
+	MaxPerOwner      int           `key:"max_per_owner" default:"256" min:"1" max:"1000000" doc:"sessions of one owner; at the cap the owner's least recently used one ends"`
 	MaxPerTenant     int           `key:"max_per_tenant" default:"20000" min:"1" max:"10000000" doc:"sessions of one tenant"`
 	MaxTotal         int           `key:"max_total" default:"100000" min:"1" max:"10000000" doc:"sessions of everybody"`
 	MaxBytes         int64         `key:"max_bytes" unit:"bytes" default:"4MiB" min:"4KiB" max:"256MiB" doc:"state of one session, as stored"`
@@ -123,7 +123,7 @@ type Sessions struct {
 // Transport bounds transport sessions.
 type Transport struct {
 	IdleTTL     time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a transport session without request or open stream ends after this time"`
-	MaxPerOwner int           `key:"max_per_owner" default:"64" min:"1" max:"1000000" doc:"transport sessions of one owner; a tenant has at most sessions.max_per_tenant"`
+	MaxPerOwner int           `key:"max_per_owner" default:"256" min:"1" max:"1000000" doc:"transport sessions of one owner; a tenant has at most sessions.max_per_tenant"`
 }
 
 // Work says how the CPU is shared.
