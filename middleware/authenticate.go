@@ -9,6 +9,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 )
 
 // maxToken bounds a token before anybody looks into it.
@@ -40,7 +41,8 @@ func Authenticate(v identity.Verifier, metadata string, baseline []policy.Scope)
 				c.refuse(w, r, err)
 				return
 			}
-			next.ServeHTTP(w, r.WithContext(identity.NewContext(r.Context(), p)))
+			ctx := telemetry.WithTenant(r.Context(), p.Tenant) // for the records of what follows
+			next.ServeHTTP(w, r.WithContext(identity.NewContext(ctx, p)))
 		})
 	}
 }

@@ -38,7 +38,7 @@ func (c *callCmd) run(ctx context.Context, p process, given map[string][]string)
 		if c.Config == "" && given["log-level"] == nil {
 			cfg.Log.Level = "warn" // one call is not worth the records of a server
 		}
-		a, err := app.New(ctx, cfg, app.Options{Log: p.stderr, Env: p.env, Local: true})
+		a, err := app.New(ctx, cfg, app.Options{Log: p.stderr, Env: p.env, Process: true, Local: true})
 		if err != nil {
 			return err
 		}

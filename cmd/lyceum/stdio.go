@@ -26,7 +26,7 @@ func (c *stdioCmd) run(ctx context.Context, p process, given map[string][]string
 	if err != nil {
 		return err
 	}
-	a, err := app.New(ctx, cfg, app.Options{Log: p.stderr, Env: p.env, Local: true})
+	a, err := app.New(ctx, cfg, app.Options{Log: p.stderr, Env: p.env, Process: true, Local: true})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ type Options struct {
 	Env func(string) (string, bool) // for the standard OTEL_ variables; may be nil
 	// Local builds the server without a listener, for the local user.
 	Local bool
+	// Process makes this the one server of its process: telemetry that nobody was
+	// handed goes through it.
+	Process bool
 	// OnReady, which may be nil, is called once connections are accepted.
 	OnReady func(a *App)
 	// Extra operations, for tests.
@@ -100,6 +103,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 		return fmt.Errorf("start telemetry: %w", err)
 	}
 	a.undo.push("telemetry", tel.Shutdown)
+	if o.Process {
+		tel.SetGlobal(a.log)
+	}
 
 	if !o.Local {
 		if err := a.listen(ctx); err != nil {
