@@ -25,7 +25,7 @@ func (a *App) identity() (identity.Verifier, error) {
 	}
 	var chain identity.Chain
 	if a.cfg.Dev && a.listener != nil {
-		idp, err := devidp.New(devidp.Config{KeyDir: a.cfg.Data, Resources: []string{a.baseURL + api.MCPPath}})
+		idp, err := devidp.New(devidp.Config{KeyDir: a.cfg.Data, Resources: []string{a.baseURL + api.MCPPath}, Clients: []devidp.Client{a.pageClient()}})
 		if err != nil {
 			return nil, fmt.Errorf("start the development identity provider: %w", err)
 		}
