@@ -175,7 +175,7 @@ func (s *server) operatorRoutes() []route {
 		rows = append(rows,
 			route{"", "/admin/*", "", s.Admin},
 			route{http.MethodGet, "/admin", "", http.RedirectHandler("/admin/", http.StatusPermanentRedirect)},
-			route{http.MethodGet, "/{$}", "", http.RedirectHandler("/admin/", http.StatusTemporaryRedirect)})
+			route{http.MethodGet, "/", "", http.RedirectHandler("/admin/", http.StatusTemporaryRedirect)})
 	}
 	return rows
 }
