@@ -17,9 +17,11 @@ import (
 //
 // The caller's goroutine works too, with its own ticket from ctx. Each further
 // goroutine first waits for its fair turn and a ticket of its own, which f
-// finds in its context; those that get none leave all of it to the others. So
-// Fan is never slower for want of cores, and takes none out of turn. There are
-// at most as many goroutines as tickets, or as GOMAXPROCS if ctx has no ticket.
+// finds in its context; those that get none leave all of it to the others. The
+// caller gives its turn up while it waits for the last calls. So Fan holds no
+// core idle and takes none out of turn. There are at most as many goroutines as
+// tickets, or as GOMAXPROCS if ctx has no ticket. If ctx ends, the caller's
+// ticket may have been released, as by Yield.
 //
 // Results must not depend on which goroutine computes what: let call i write
 // only to element i.
@@ -46,20 +48,29 @@ func Fan(ctx context.Context, n int, f func(ctx context.Context, i int) error) e
 				return
 			}
 			defer ticket.Release()
+			w.helping.Add(1)
+			defer w.helping.Add(-1)
 			w.work(NewContext(workCtx, ticket))
 		})
 	}
 	w.work(workCtx)
 	enough()
-	others.Wait()
+	var err error
+	if w.helping.Load() > 0 { // who starts to help now finds nothing to do
+		err = own.rest(ctx, others.Wait)
+	} else {
+		others.Wait()
+	}
 
 	switch {
 	case w.panicked != nil:
 		panic(w.panicked)
-	case w.err == nil && w.done.Load() < w.n:
+	case w.err != nil:
+		return w.err
+	case err == nil && w.done.Load() < w.n:
 		return ended(ctx)
 	}
-	return w.err
+	return err
 }
 
 // Panic is what a panic of a fanned-out call becomes on its caller's goroutine.
@@ -86,6 +97,8 @@ type fan struct {
 	cancel context.CancelFunc
 	next   atomic.Int64 // the next i to be taken
 	done   atomic.Int64 // calls that returned
+
+	helping atomic.Int32 // goroutines beside the caller's that make calls
 
 	failed   sync.Once // guards the first failure:
 	err      error

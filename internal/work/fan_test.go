@@ -91,6 +91,82 @@ func TestFanUsesFreeCores(t *testing.T) {
 	})
 }
 
+func TestFanHoldsNoCoreWhileItWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Tickets: 2})
+		ticket := acquire(t, s, Claim{Tenant: "t", Lane: Interactive})
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			time.Sleep(time.Second) // the caller has done its call by now
+			other := acquire(t, s, Claim{Tenant: "x", Lane: Interactive})
+			if waited := time.Since(began); waited != time.Second {
+				t.Errorf("the free core comes at %v, want 1s", waited)
+			}
+			time.Sleep(20 * time.Second)
+			other.Release()
+		})
+		ctx := NewContext(t.Context(), ticket)
+		var begun sync.WaitGroup
+		begun.Add(2)
+		err := Fan(ctx, 2, func(ctx context.Context, _ int) error {
+			begun.Done()
+			begun.Wait() // so that two goroutines make one call each
+			if FromContext(ctx) != ticket {
+				time.Sleep(30 * time.Second)
+			}
+			return nil
+		})
+		if took := time.Since(began); err != nil || took != 30*time.Second || !ticket.held {
+			t.Errorf("took %v, %v, want 30s and the ticket held again", took, err)
+		}
+		if ran := ticket.Ran(); ran != 0 {
+			t.Errorf("ran %v, want 0", ran)
+		}
+		wg.Wait()
+		ticket.Release()
+		wantQuiet(t, s)
+	})
+}
+
+func TestFanContextEndsWhileItWaits(t *testing.T) {
+	for _, notices := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := New(Config{Tickets: 2})
+			ticket := acquire(t, s, Claim{Tenant: "t", Lane: Interactive})
+			ctx, cancel := context.WithCancel(NewContext(t.Context(), ticket))
+			drained := make(chan error)
+			var begun sync.WaitGroup
+			begun.Add(2)
+			err := Fan(ctx, 2, func(ctx context.Context, _ int) error {
+				begun.Done()
+				begun.Wait()
+				for own := FromContext(ctx); own == ticket; time.Sleep(time.Millisecond) {
+					if err := own.Yield(ctx); err != nil || !notices {
+						return err
+					}
+				}
+				if FromContext(ctx) != ticket {
+					go func() { drained <- s.Drain(t.Context()) }()
+					time.Sleep(time.Second)
+					cancel()
+					time.Sleep(time.Second) // does not look at ctx
+				}
+				return nil
+			})
+			if !errors.Is(err, context.Canceled) || ticket.held {
+				t.Errorf("got %v with held %t, want canceled and the ticket released", err, ticket.held)
+			}
+			if err := <-drained; err != nil {
+				t.Error(err)
+			}
+			if st := s.Stats(); st.Running != 0 || st.Resuming != 0 {
+				t.Errorf("got %+v, want nothing running", st)
+			}
+		})
+	}
+}
+
 func TestFanInDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New(Config{Tickets: 2})

@@ -124,7 +124,7 @@ func TestGrantAgainstCancel(t *testing.T) {
 		for s.Stats().Queued == 0 {
 			runtime.Gosched()
 		}
-		switch round % 3 { // whichever comes first, the other is close behind
+		switch round % 4 { // whichever comes first, the other is close behind
 		case 0:
 			held.Release()
 			cancel()
@@ -133,6 +133,12 @@ func TestGrantAgainstCancel(t *testing.T) {
 			held.Release()
 		case 2:
 			wg.Go(cancel)
+			held.Release()
+		case 3:
+			cancel()
+			for s.Stats().Queued > 0 {
+				runtime.Gosched()
+			}
 			held.Release()
 		}
 		wg.Wait()

@@ -280,7 +280,7 @@ func queueAgainstModel(t *rapid.T) {
 	}
 	q, m := newQueue(p), newModel(p)
 	twin := make(map[*job]*modelJob)
-	var queued, on []*job
+	var queued, on, away []*job
 	var now int64
 	name := func(letters string, label string) string {
 		return string(rapid.SampledFrom([]byte(letters)).Draw(t, label))
@@ -382,6 +382,24 @@ func queueAgainstModel(t *rapid.T) {
 			m.settle(twin[j], u, now)
 			m.drop(twin[j])
 			m.tidy(now)
+		},
+		"rest": func(t *rapid.T) {
+			j := takeOne(&on)
+			u := used()
+			q.done(j, u, now)
+			m.settle(twin[j], u, now)
+			m.drop(twin[j])
+			m.tidy(now)
+			away = append(away, j)
+		},
+		"back": func(t *rapid.T) {
+			j := takeOne(&away)
+			j.cost = p.quantum
+			twin[j].cost = p.quantum
+			q.back(j, now)
+			m.arrive(twin[j], resuming)
+			m.tidy(now)
+			queued = append(queued, j)
 		},
 		"remove": func(t *rapid.T) {
 			j := takeOne(&queued)

@@ -178,9 +178,16 @@ func (q *queue) remove(j *job, now int64) {
 func (q *queue) yield(j *job, used, now int64) {
 	q.settle(j, used, now)
 	q.stop(j)
+	a := j.account
+	q.back(j, now)
+	q.reshelve(a, now)
+}
+
+// back makes j, which has had a turn and is done, wait for another one.
+func (q *queue) back(j *job, now int64) {
+	j.account = q.open(j.tenant)
 	j.state, j.since = resuming, now
 	q.hook(j, q.find(j, atSubject), now)
-	q.reshelve(j.account, now)
 }
 
 // done takes j, which ran for used, off its slot for good.

@@ -35,6 +35,7 @@ type Scheduler struct {
 	refused  [refusals]uint64
 	canceled uint64
 	yields   uint64
+	away     int           // tickets that rest while their helpers compute
 	idle     chan struct{} // made by Drain, closed when nothing runs or waits
 	rested   bool          // idle is closed
 }
@@ -196,7 +197,7 @@ func (s *Scheduler) pressLocked() {
 	if s.pressure.Load() != p {
 		s.pressure.Store(p)
 	}
-	if s.idle != nil && !s.rested && s.q.running == 0 && s.q.root.waiting == 0 {
+	if s.idle != nil && !s.rested && s.q.running+s.q.root.waiting+s.away == 0 {
 		s.rested = true
 		close(s.idle)
 	}

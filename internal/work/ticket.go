@@ -8,6 +8,9 @@ import (
 // A Ticket is the right to compute on one core. It belongs to one goroutine:
 // its methods must not be called concurrently. The methods of a nil Ticket do
 // nothing, for work that needs no ticket.
+//
+// Yield may wait for others, so it must not be called with a lock held that a
+// holder of a ticket may wait for.
 type Ticket struct {
 	s *Scheduler
 
@@ -71,13 +74,21 @@ func (t *Ticket) look(ctx context.Context) error {
 	return t.giveWay(ctx, now)
 }
 
-// giveWay ends the turn, lets the queue choose and waits for the next turn,
-// which is at once if the queue chooses t.
+// giveWay ends the turn and waits for the next one, which comes at once if the
+// queue chooses t again.
 func (t *Ticket) giveWay(ctx context.Context, now int64) error {
 	s, used := t.s, now-t.began
+	t.ran += used
+	t.held = false
 	s.mu.Lock()
 	s.turns[t.job.lane].add(used)
 	s.q.yield(&t.job, used, now)
+	return t.unlockAndWait(ctx, now)
+}
+
+// unlockAndWait is called with s.mu held and t queued for a further turn.
+func (t *Ticket) unlockAndWait(ctx context.Context, now int64) error {
+	s := t.s
 	chain := s.dispatchLocked(now)
 	again := t.job.state == running
 	if !again {
@@ -88,14 +99,46 @@ func (t *Ticket) giveWay(ctx context.Context, now int64) error {
 	}
 	s.mu.Unlock()
 	wake(chain, t)
-
-	t.ran += used
 	if again {
 		t.resume(now)
 		return nil
 	}
-	t.held = false
 	return t.await(ctx, now, 0, nil)
+}
+
+// rest gives the turn up while wait waits for goroutines that need turns of
+// their own, and then waits for the next turn: to hold a core meanwhile could
+// lock up all of them. Like Yield it fails only if ctx has ended.
+func (t *Ticket) rest(ctx context.Context, wait func()) error {
+	if t == nil || !t.held {
+		wait()
+		return nil
+	}
+	s := t.s
+	now := s.now()
+	used := now - t.began
+	t.ran += used
+	t.held = false
+	s.mu.Lock()
+	s.away++
+	s.q.done(&t.job, used, now)
+	chain := s.dispatchLocked(now)
+	s.mu.Unlock()
+	wake(chain, nil)
+
+	wait()
+
+	err := ended(ctx)
+	now = s.now()
+	s.mu.Lock()
+	s.away--
+	if err != nil {
+		s.pressLocked()
+		s.mu.Unlock()
+		return err
+	}
+	s.q.back(&t.job, now)
+	return t.unlockAndWait(ctx, now)
 }
 
 // resume begins a turn.

@@ -227,3 +227,40 @@ func regress(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 	out.Regression, out.N = r, r.N
 	return nil
 }
+
+// bootstrap is mode bootstrap.
+func bootstrap(ctx context.Context, c *tools.Call, in Input, out *Output) error {
+	d, err := readData(in)
+	if err != nil {
+		return err
+	}
+	b, err := stats.Resample(c.Meter(ctx), given(d.X), d.Y, stats.BootstrapOptions{
+		Statistic: in.Statistic, Level: in.Confidence,
+		Resampling: stats.Resampling{Resamples: in.Resamples, Seed: c.Seed(), Spread: spread(ctx, c)},
+	})
+	if err != nil {
+		return err
+	}
+	c.Method("bootstrap", "Efron 1979; Efron 1987")
+	out.Bootstrap, out.N = b, b.N
+	return nil
+}
+
+// plan is mode power.
+func plan(ctx context.Context, c *tools.Call, in Input, out *Output) error {
+	d := stats.Design{Test: in.Design, N: in.N, Power: in.Power, Effect: in.Effect,
+		Options: stats.Options{Alternative: stats.Alternative(in.Alternative), Alpha: in.Alpha}}
+	if in.Design == "proportion" {
+		if len(in.Proportions) != 2 {
+			return tools.Bad("parameters.proportions", "the two proportions, such as [0.5, 0.75]", in.Proportions)
+		}
+		d.P = [2]float64(in.Proportions)
+	}
+	p, err := stats.Plan(c.Meter(ctx), d)
+	if err != nil {
+		return err
+	}
+	c.Method(p.Method, p.Source)
+	out.Power, out.N = p, p.N
+	return nil
+}

@@ -15,7 +15,7 @@ import (
 // Input has the ancestor's parameters (mode, data, prior, likelihood, samples,
 // test) and what they lacked: the data of a test, and a model to sample.
 type Input struct {
-	Mode string `json:"mode" enum:"summary|bayes|hypothesis_test|monte_carlo|correlation|regression" default:"summary" doc:"What to compute."`
+	Mode string `json:"mode" enum:"summary|bayes|hypothesis_test|monte_carlo|correlation|regression|bootstrap|power" default:"summary" doc:"What to compute."`
 
 	Data       []float64 `json:"data" maxItems:"1000000" doc:"The numbers of a summary, of a one-sample test, or the counts of a gamma_poisson update."`
 	Confidence float64   `json:"confidence" default:"0.95" min:"0" max:"1" doc:"Level of confidence and credible intervals; the intervals of a test are at 1-alpha."`
@@ -25,6 +25,7 @@ type Input struct {
 	BayesInput
 	TestInput
 	ModelInput
+	PlanInput
 }
 
 // BayesInput is read by mode bayes.
@@ -39,7 +40,8 @@ type BayesInput struct {
 	Exposure        *float64             `json:"exposure" doc:"gamma_poisson: total time or area in which the counts were seen; one unit for each count when absent."`
 }
 
-// TestInput is read by modes hypothesis_test, correlation and regression.
+// TestInput is read by modes hypothesis_test, correlation, regression and
+// bootstrap.
 type TestInput struct {
 	Test string `json:"test" enum:"auto|t|t_one_sample|t_pooled|t_welch|t_paired|z|proportion_z|binomial|chi_square_gof|chi_square_independence|fisher_exact|mann_whitney|wilcoxon_signed_rank|kruskal_wallis|anova|ks|permutation" doc:"The test; auto chooses by a rule that the result states. t is the one-sample test; z, ks and permutation take one or two samples."`
 
@@ -65,7 +67,8 @@ type TestInput struct {
 	Alternative string    `json:"alternative" enum:"two-sided|less|greater" default:"two-sided" doc:"Direction of the alternative hypothesis."`
 	Alpha       float64   `json:"alpha" default:"0.05" min:"0" max:"1" doc:"Significance level."`
 	PValues     []float64 `json:"pValues" maxItems:"100000" doc:"p values of a family of tests, to be corrected by Holm and by Benjamini-Hochberg."`
-	Resamples   int       `json:"resamples" default:"9999" min:"99" max:"1000000" doc:"permutation: random arrangements where there are too many to list."`
+	Resamples   int       `json:"resamples" default:"9999" min:"99" max:"1000000" doc:"permutation: random arrangements where there are too many to list; bootstrap: resamples."`
+	Statistic   string    `json:"statistic" enum:"mean|median|stddev|trimmed_mean" default:"mean" doc:"bootstrap: of the data, or of x minus that of y."`
 
 	Method     string               `json:"method" enum:"pearson|spearman|kendall" default:"pearson" doc:"Correlation: which coefficient."`
 	Predictors map[string][]float64 `json:"predictors" maxItems:"50" doc:"Regression: named columns, instead of x."`
@@ -91,6 +94,15 @@ type ModelInput struct {
 	Event      string                       `json:"event" maxLen:"8192" doc:"Condition whose probability is wanted, such as \"result < 0\"; result is the value of the formula."`
 	Draws      int                          `json:"draws" default:"10000" min:"1" max:"10000000" doc:"How many draws; the budget may end them earlier."`
 	Samples    []float64                    `json:"samples" maxItems:"1000000" doc:"Draws that you made yourself, to be summarised instead."`
+}
+
+// PlanInput is read by mode power.
+type PlanInput struct {
+	Design      string    `json:"design" enum:"t_one_sample|t_paired|t_two_sample|proportion" default:"t_two_sample" doc:"Power: the planned test. Give two of n, power and effect; the third is computed."`
+	N           *float64  `json:"n" doc:"Power: values, pairs, or values per group."`
+	Power       *float64  `json:"power" doc:"Power: the probability of finding the effect, such as 0.8."`
+	Effect      *float64  `json:"effect" doc:"Power: difference in standard deviations (Cohen d)."`
+	Proportions []float64 `json:"proportions" maxItems:"2" doc:"Power of design proportion: the two proportions, instead of effect."`
 }
 
 // DistributionInput names a distribution with the parameters that it has.
@@ -130,12 +142,14 @@ type Output struct {
 	MonteCarlo  *stats.MonteCarlo  `json:"mcResult,omitempty"`
 	Correlation *stats.Test        `json:"correlationResult,omitempty"`
 	Regression  *stats.Regression  `json:"regressionResult,omitempty"`
+	Bootstrap   *stats.Bootstrap   `json:"bootstrapResult,omitempty"`
+	Power       *stats.Planned     `json:"powerResult,omitempty"`
 }
 
 // StatisticalReasoning is the operation statistical_reasoning.
 var StatisticalReasoning = tools.Define(tools.Spec{
 	Name: "statistical_reasoning", Family: "sample", Title: "Statistical reasoning",
-	Summary: "Summarise data, test hypotheses, update beliefs by Bayes, sample models by Monte Carlo, correlate and regress.",
+	Summary: "Summarise data, test hypotheses, update beliefs by Bayes, sample models by Monte Carlo, bootstrap, correlate, regress, plan sample sizes.",
 	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.ReadOnly,
 	Method: "descriptive statistics", Source: "Tukey 1977; Hyndman & Fan 1996",
 	Examples: []tools.Example{
@@ -146,6 +160,8 @@ var StatisticalReasoning = tools.Define(tools.Spec{
 		{Title: "Correct a family of p values", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"hypothesis_test","pValues":[0.01,0.02,0.03,0.04,0.05]}}`},
 		{Title: "Risk of a loss", Arguments: `{"operation":"statistical_reasoning","parameters":` + modelExample + `}`},
 		{Title: "Conjugate update", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"bayes","model":"beta_binomial","priorParameters":{"alpha":1,"beta":1},"successes":8,"trials":10,"nullValue":0.5}}`},
+		{Title: "Plan a sample size", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"power","design":"t_two_sample","effect":0.5,"power":0.8}}`},
+		{Title: "Interval of a median", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"bootstrap","statistic":"median","data":[12,15,9,22,14,18,11,40,13,16]}}`},
 		{Title: "Fit a line", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"regression","x":[1,2,3,4,5],"y":[2.1,3.9,6.2,7.8,10.1]}}`},
 	},
 }, reason)
@@ -173,6 +189,10 @@ func reason(ctx context.Context, c *tools.Call, in Input) (Output, error) {
 		err = correlate(ctx, c, in, &out)
 	case "regression":
 		err = regress(ctx, c, in, &out)
+	case "bootstrap":
+		err = bootstrap(ctx, c, in, &out)
+	case "power":
+		err = plan(ctx, c, in, &out)
 	}
 	return out, repairable(err, in)
 }
@@ -185,6 +205,9 @@ func repairable(err error, in Input) error {
 		return err
 	}
 	field := e.Field
+	if strings.HasPrefix(field, "x-y") { // of pairs
+		field = "x" + field[3:]
+	}
 	if in.X == nil {
 		switch {
 		case in.Data != nil && (field == "x" || strings.HasPrefix(field, "x[")):
