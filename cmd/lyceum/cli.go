@@ -32,7 +32,6 @@ type cli struct {
 	Stdio   stdioCmd   `cmd:"" help:"Speak MCP over stdin and stdout."`
 	Token   tokenCmd   `cmd:"" help:"Print an access token of the development identity provider."`
 	Call    callCmd    `cmd:"" help:"Run one operation and print its result."`
-	Bench   benchCmd   `cmd:"" help:"Measure a running server with bounded load."`
 	Config  configCmd  `cmd:"" help:"Check, print or describe the configuration."`
 	Health  healthCmd  `cmd:"" help:"Exit with status 0 if a server is ready."`
 	Version versionCmd `cmd:"" help:"Print the version."`
