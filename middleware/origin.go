@@ -67,10 +67,11 @@ func (o Origins) Check() Middleware {
 	}
 }
 
-// public tells whether a request is for a well-known document, which is the same
-// for everybody and needs no secret: browser clients read it from anywhere.
+// public tells whether a request is for what is the same for everybody and needs
+// no secret: well-known documents, which browser clients read from anywhere, and
+// the health of the server, which probes ask for by address.
 func public(r *http.Request) bool {
-	return r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/.well-known/")
+	return r.Method == http.MethodGet && (strings.HasPrefix(r.URL.Path, "/.well-known/") || r.URL.Path == "/healthz" || r.URL.Path == "/readyz")
 }
 
 func (o Origins) allowed(origin string) bool {

@@ -20,7 +20,7 @@ func (c *serveCmd) run(ctx context.Context, p process, given map[string][]string
 	}
 	a, err := app.New(ctx, cfg, app.Options{
 		Log: p.stderr, Env: p.env, Process: true,
-		OnReady: func(a *app.App) { fmt.Fprintf(p.stderr, "lyceum: ready %s\n", a.URL()) },
+		OnReady: func(a *app.App) { fmt.Fprintf(p.stderr, "lyceum: ready %s\n", a.ListenURL()) },
 	})
 	if err != nil {
 		return err

@@ -228,6 +228,9 @@ func (a *App) Addr() string {
 // URL returns the server's base URL as clients write it.
 func (a *App) URL() string { return a.baseURL }
 
+// ListenURL returns where the main listener can be reached from this machine.
+func (a *App) ListenURL() string { return "http://" + dialable(a.Addr()) }
+
 // AdminURL returns the URL of the page.
 func (a *App) AdminURL() string {
 	if a.adminLn != nil {

@@ -60,6 +60,7 @@ func TestDoor(t *testing.T) {
 		{"own origin", "POST", "/mcp", "Bearer " + good, ping, []string{"Origin", s.app.URL()}, 200, "", ""},
 		{"foreign host", "POST", "/mcp", "Bearer " + good, ping, []string{"Host", "evil.example"}, 403, "", "host name"},
 		{"foreign host without a token", "POST", "/mcp", "", ping, []string{"Host", "evil.example"}, 403, "", ""},
+		{"a probe by address", "GET", "/readyz", "", "", []string{"Host", "10.1.2.3:8383"}, 200, "", "ready"},
 		{"oversize", "POST", "/mcp", "Bearer " + good, strings.Repeat(" ", 1<<20) + ping, nil, 413, "", "limit is 1048576"},
 		{"no such path", "GET", "/nothing", "", "", nil, 404, "", `"type":"about:blank"`},
 		{"wrong method on a route", "POST", "/healthz", "", "", nil, 405, "", "does not take that method"},
