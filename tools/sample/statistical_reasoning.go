@@ -151,7 +151,7 @@ var StatisticalReasoning = tools.Define(tools.Spec{
 	Name: "statistical_reasoning", Family: "sample", Title: "Statistical reasoning",
 	Summary: "Summarise data, test hypotheses, update beliefs by Bayes, sample models by Monte Carlo, bootstrap, correlate, regress, plan sample sizes.",
 	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.ReadOnly,
-	Method: "descriptive statistics", Source: "Tukey 1977; Hyndman & Fan 1996",
+	Method: "descriptive statistics, quantiles of type 7", Source: "Tukey 1977; Hyndman & Fan 1996",
 	Examples: []tools.Example{
 		{Title: "Describe a sample", Arguments: `{"operation":"statistical_reasoning","parameters":{"mode":"summary","data":[5.1,4.9,5.6,4.7,5.3,5.0,5.2,4.8]}}`},
 		{Title: "Update a belief", Arguments: `{"operation":"statistical_reasoning","parameters":` + bayesExample + `}`},

@@ -102,16 +102,26 @@ func (t *Test) cochran(least float64, small, cells int) {
 }
 
 // chiEffect returns an effect size √(χ²/(n·k)), whose value is given, with the
-// interval of the noncentrality.
+// interval of the noncentrality. That is an interval of the population's value,
+// which the estimate overstates by about df/n, so it can lie below the estimate.
 func chiEffect(name string, value, x, df, nk float64, o Options) Estimate {
 	e := Estimate{Name: name, Value: known(value)}
 	low, high, ok := noncentralBounds(func(l float64) float64 { return noncentralChi(x, df, l) }, o.level())
-	if !ok {
-		e.Note = "the statistic is too large for an interval"
-		return e
-	}
-	e.Interval = between(math.Sqrt(low/nk), math.Sqrt(high/nk), o, "noncentral chi-squared (Steiger & Fouladi 1997)")
+	e.noncentral(ok, math.Sqrt(low/nk), math.Sqrt(high/nk), o, "noncentral chi-squared (Steiger & Fouladi 1997)")
 	return e
+}
+
+// noncentral sets an interval from the noncentralities that agree with a
+// statistic. There are none where it is smaller than chance alone makes it.
+func (e *Estimate) noncentral(ok bool, low, high float64, o Options, method string) {
+	switch {
+	case !ok:
+		e.Note = "the statistic is too large for an interval"
+	case high == 0:
+		e.Note = "no interval: the statistic is smaller than chance alone makes it in all but a few samples"
+	default:
+		e.Interval = between(low, high, o, method)
+	}
 }
 
 // contingency is a checked table with its margins.

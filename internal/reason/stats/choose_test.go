@@ -168,3 +168,12 @@ func TestLargeSamples(t *testing.T) {
 	tau := must[*Test](t)(Kendall(free(), x, y, two))
 	near(t, "tau of independent samples", *tau.Effect, 0, 4*2.0/3/math.Sqrt(200_000))
 }
+
+// A sample that does not vary spoils a check of its shape, not the test.
+func TestConstantSampleBesideOneThatVaries(t *testing.T) {
+	tt := must[*Test](t)(TTestWelch(free(), values("x", []float64{1, 2, 3, 4}), values("y", []float64{5, 5, 5}), 0, two))
+	last := tt.Assumptions[len(tt.Assumptions)-1]
+	if last.Status != Doubtful || !(tt.PValue > 0 && tt.PValue < 0.05) {
+		t.Errorf("p = %g, %+v", tt.PValue, last)
+	}
+}

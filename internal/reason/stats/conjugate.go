@@ -21,7 +21,7 @@ type Conjugate struct {
 	Mean        float64            `json:"mean"`
 	SD          *float64           `json:"sd,omitempty"`
 	Credible    *Interval          `json:"credibleInterval"`
-	LogEvidence float64            `json:"logEvidence"` // of the data under the prior
+	LogEvidence *float64           `json:"logEvidence,omitempty"` // of the data under the prior
 	BayesFactor *BayesFactor       `json:"bayesFactor,omitempty"`
 	AboveNull   *float64           `json:"probabilityAboveNull,omitempty"`
 	PredictNext *float64           `json:"predictiveMean,omitempty"` // expected value of the next observation
@@ -84,10 +84,11 @@ func BetaBinomial(alpha, beta, successes, trials float64, o ConjugateOptions) (*
 		Model: "beta_binomial", Parameter: "probability of success", Source: "Bayes 1763; Raiffa & Schlaifer 1961", N: int(trials),
 		Prior: params{"alpha": alpha, "beta": beta}, Posterior: params{"alpha": a, "beta": b},
 		PriorMean: alpha / (alpha + beta), Mean: a / (a + b),
-		SD:          known(math.Sqrt(a / (a + b) * (b / (a + b)) / (a + b + 1))),
-		LogEvidence: logChoose(trials, successes) + logBeta(a, b) - logBeta(alpha, beta),
+		SD: known(math.Sqrt(a / (a + b) * (b / (a + b)) / (a + b + 1))),
 	}
 	c.PredictNext = known(c.Mean)
+	evidence := logChoose(trials, successes) + logBeta(a, b) - logBeta(alpha, beta)
+	c.LogEvidence = known(evidence)
 	c.credible(betaQuantile((1-o.Level)/2, a, b), betaQuantile((1+o.Level)/2, a, b), o.Level)
 	c.trials()
 	if o.Null == nil {
@@ -97,7 +98,7 @@ func BetaBinomial(alpha, beta, successes, trials float64, o ConjugateOptions) (*
 	if err := levelArg("nullValue", p); err != nil {
 		return nil, err
 	}
-	c.against(p, logChoose(trials, successes)+successes*math.Log(p)+(trials-successes)*math.Log1p(-p))
+	c.against(p, evidence, logChoose(trials, successes)+successes*math.Log(p)+(trials-successes)*math.Log1p(-p))
 	_, above := incBeta(a, b, p, 1-p)
 	c.AboveNull = known(above)
 	return c, nil
@@ -132,12 +133,16 @@ func NormalKnownVariance(priorMean, priorSD, mean, n, sigma float64, o Conjugate
 	}
 	post := priorMean + w*(mean-priorMean)
 	sd := se * math.Sqrt(w)
+	if known(post) == nil {
+		return nil, wrong("priorParameters.mean", "a mean at a finite distance from that of the data", priorMean)
+	}
 	c := &Conjugate{
 		Model: "normal", Parameter: "mean", Source: "Gauss 1809; Raiffa & Schlaifer 1961", N: int(n),
 		Prior: params{"mean": priorMean, "sd": priorSD}, Posterior: params{"mean": post, "sd": sd},
 		PriorMean: priorMean, Mean: post, SD: known(sd), PredictNext: known(post),
-		LogEvidence: logNormal(mean, priorMean, math.Hypot(priorSD, se)),
 	}
+	evidence := logNormal(mean, priorMean, math.Hypot(priorSD, se))
+	c.LogEvidence = known(evidence)
 	z := normQuantile((1 + o.Level) / 2)
 	c.credible(post-z*sd, post+z*sd, o.Level)
 	c.assume("normal values with known sd", "sigma was taken from the call")
@@ -149,7 +154,7 @@ func NormalKnownVariance(priorMean, priorSD, mean, n, sigma float64, o Conjugate
 	if err := finiteArg("nullValue", *o.Null); err != nil {
 		return nil, err
 	}
-	c.against(*o.Null, logNormal(mean, *o.Null, se))
+	c.against(*o.Null, evidence, logNormal(mean, *o.Null, se))
 	c.AboveNull = known(normSF((*o.Null - post) / sd))
 	return c, nil
 }
@@ -207,8 +212,9 @@ func GammaPoisson(m *budget.Meter, shape, rate float64, counts []float64, exposu
 		Prior: params{"shape": shape, "rate": rate}, Posterior: params{"shape": a, "rate": b},
 		PriorMean: shape / rate, Mean: a / b, SD: known(math.Sqrt(a) / b),
 		PredictNext: known(a / b * (exposure / float64(len(counts)))),
-		LogEvidence: constant + logGamma(a) - logGamma(shape) + shape*math.Log(rate) - a*math.Log(b),
 	}
+	evidence := constant + logGamma(a) - logGamma(shape) + shape*math.Log(rate) - a*math.Log(b)
+	c.LogEvidence = known(evidence)
 	c.credible(gammaQuantile((1-o.Level)/2, a)/b, gammaQuantile((1+o.Level)/2, a)/b, o.Level)
 	c.assume("constant rate", "counts follow a Poisson distribution with one rate")
 	c.assume("independent observations", "follows from how the data were collected")
@@ -219,7 +225,7 @@ func GammaPoisson(m *budget.Meter, shape, rate float64, counts []float64, exposu
 	if err := positiveArg("nullValue", l); err != nil {
 		return nil, err
 	}
-	c.against(l, constant+s*math.Log(l)-l*exposure)
+	c.against(l, evidence, constant+s*math.Log(l)-l*exposure)
 	c.AboveNull = known(mathext.GammaIncRegComp(a, l*b))
 	return c, nil
 }
@@ -237,10 +243,14 @@ func (c *Conjugate) trials() {
 	c.assume("independent trials with one probability", "follows from how the data were collected")
 }
 
-// against compares the model with a fixed value under which the data have the
-// given log probability.
-func (c *Conjugate) against(value, logNull float64) {
-	l := c.LogEvidence - logNull
+// against compares the model with a fixed value, given the log probability of the
+// data under each.
+func (c *Conjugate) against(value, logModel, logNull float64) {
+	l := logModel - logNull
+	if known(l) == nil {
+		c.Notes = append(c.Notes, "the Bayes factor is beyond the range of a 64-bit float")
+		return
+	}
 	c.BayesFactor = &BayesFactor{Null: value, Log: l, Against: known(math.Exp(l)), For: known(math.Exp(-l)), Reading: reading(l)}
 }
 

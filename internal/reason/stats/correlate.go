@@ -134,6 +134,8 @@ func Spearman(m *budget.Meter, x, y []float64, o Options) (*Test, error) {
 		t.decide("rho", r, o.p(atMost, atLeast), exact)
 	} else {
 		t.correlated("rho", r, n, asymptotic)
+		// No order of n values is less likely than 1/n!, whatever t says.
+		t.PValue = max(t.PValue, o.ways()*math.Exp(-logGamma(n+1)))
 		t.assume("t approximation", NotChecked, "good for 10 or more pairs; %d groups of ties in x, %d in y", tx.groups, ty.groups)
 	}
 	t.effect(Estimate{Name: "Spearman rho", Value: known(r),

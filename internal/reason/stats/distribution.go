@@ -2,6 +2,7 @@ package stats
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -84,9 +85,7 @@ func (d Distribution) resolve(field string) (family, map[string]float64, error) 
 		return f, nil, wrong(field, want, "values or weights, which are for discrete")
 	}
 	p := map[string]float64{}
-	for k, v := range f.optional {
-		p[k] = v
-	}
+	maps.Copy(p, f.optional)
 	keys := make([]string, 0, len(d.Params))
 	for k := range d.Params {
 		keys = append(keys, k)

@@ -122,11 +122,7 @@ func (t *Test) explained(v variation, f, n float64, o Options) {
 	eta := v.between / (v.between + v.within)
 	e := Estimate{Name: "eta squared", Value: known(eta)}
 	low, high, ok := noncentralBounds(func(l float64) float64 { return noncentralF(f, v.df1, v.df2, l) }, o.level())
-	if ok {
-		e.Interval = between(low/(low+n), high/(high+n), o, "noncentral F (Steiger 2004)")
-	} else {
-		e.Note = "the statistic is too large for an interval"
-	}
+	e.noncentral(ok, low/(low+n), high/(high+n), o, "noncentral F (Steiger 2004)")
 	t.effect(e)
 	mse := v.within / v.df2
 	t.effect(Estimate{Name: "omega squared", Value: known(max(0, (v.between-v.df1*mse)/(v.between+v.within+mse)))})

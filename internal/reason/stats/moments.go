@@ -136,13 +136,18 @@ func Mean(m *budget.Meter, field string, x []float64) (float64, error) {
 	return meanOf(m, x)
 }
 
-// momentsOf returns the moments of a sample of at least two values.
+// momentsOf returns the moments of a sample of at least two values. A variance
+// that no float holds is an error: what stands on it would be wrong.
 func momentsOf(m *budget.Meter, x []float64) (Moments, error) {
 	c, err := centralMoments(m, x)
 	if err != nil {
 		return Moments{}, err
 	}
-	return Moments{N: c.n, Mean: c.mean, Variance: c.scale * c.scale * c.m2 * c.n / (c.n - 1)}, nil
+	s := Moments{N: c.n, Mean: c.mean, Variance: c.scale * c.scale * c.m2 * c.n / (c.n - 1)}
+	if math.IsInf(s.Variance, 0) || s.Variance == 0 && c.scale > 0 {
+		return s, fault.Newf(fault.Invalid, "the variance of values at most %g from their mean is beyond the range of a 64-bit float: send other units", c.scale)
+	}
+	return s, nil
 }
 
 // checkMoments refuses moments that no sample has.
@@ -157,7 +162,7 @@ func checkMoments(field string, s Moments) error {
 		return err
 	}
 	if !(s.Variance >= 0) || math.IsInf(s.Variance, 0) {
-		return wrong(field+".sd", "a finite number, 0 or above", s.SD())
+		return wrong(field+".sd", "a number, 0 or above, whose square is finite", s.SD())
 	}
 	return nil
 }

@@ -22,6 +22,8 @@ type Corrections struct {
 	Alpha float64    `json:"alpha"`
 	Holm  Correction `json:"holm"`
 	BH    Correction `json:"benjaminiHochberg"`
+
+	Assumptions []Assumption `json:"assumptions"`
 }
 
 // AdjustPValues corrects a family of p values: Holm's step-down procedure
@@ -65,6 +67,10 @@ func AdjustPValues(p []float64, alpha float64) (*Corrections, error) {
 		N: n, Alpha: alpha,
 		Holm: decided("Holm", "Holm 1979", "family-wise error rate", holm, alpha),
 		BH:   decided("Benjamini-Hochberg", "Benjamini & Hochberg 1995", "false discovery rate", bh, alpha),
+		Assumptions: []Assumption{
+			{Name: "valid p values, all of the family", Status: NotChecked, Detail: "they were taken from the call; leaving some out after seeing them defeats the correction"},
+			{Name: "independent or positively dependent tests", Status: NotChecked, Detail: "needed by Benjamini-Hochberg; Holm does without"},
+		},
 	}, nil
 }
 

@@ -163,10 +163,10 @@ func (d Design) power(n, effect float64) float64 {
 	if d.Test == "proportion" {
 		p, q := d.P[0], d.P[1]
 		mean := (p + q) / 2
-		null, real := math.Sqrt(2*mean*(1-mean)), math.Sqrt(p*(1-p)+q*(1-q))
+		null, other := math.Sqrt(2*mean*(1-mean)), math.Sqrt(p*(1-p)+q*(1-q))
 		shift := (p - q) * math.Sqrt(n)
-		reject := func(z float64) float64 { return normSF((z*null - shift) / real) }
-		return tailPower(alt, alpha, normQuantile, reject, func(z float64) float64 { return normCDF((-z*null - shift) / real) })
+		reject := func(z float64) float64 { return normSF((z*null - shift) / other) }
+		return tailPower(alt, alpha, normQuantile, reject, func(z float64) float64 { return normCDF((-z*null - shift) / other) })
 	}
 	nu, delta := n-1, effect*math.Sqrt(n)
 	if d.Test == "t_two_sample" {

@@ -175,8 +175,11 @@ func TestTablesProperties(t *testing.T) {
 				v = e
 			}
 		}
-		if !(*v.Value >= 0 && *v.Value <= 1 && *v.Interval.Low <= *v.Value && *v.Interval.High >= *v.Value*0.9) {
-			t.Errorf("Cramer V %g in [%g, %g]", *v.Value, *v.Interval.Low, *v.Interval.High)
+		if !(*v.Value >= 0 && *v.Value <= 1+1e-12) || (v.Interval == nil) == (v.Note == "") {
+			t.Errorf("Cramer V %g, interval %v, note %q", *v.Value, v.Interval, v.Note)
+		}
+		if iv := v.Interval; iv != nil && !(*iv.Low <= *v.Value && *iv.Low <= *iv.High) {
+			t.Errorf("Cramer V %g in [%g, %g]", *v.Value, *iv.Low, *iv.High)
 		}
 	})
 }

@@ -55,6 +55,14 @@ func (o Options) p(atMost, atLeast float64) float64 {
 	return clamp(2 * min(atMost, atLeast))
 }
 
+// ways returns in how many directions the alternative looks.
+func (o Options) ways() float64 {
+	if o.Alternative == TwoSided {
+		return 2
+	}
+	return 1
+}
+
 // around returns the interval center ± crit·se that goes with the alternative: a
 // one-sided test has an interval with one end. crit maps a probability to a
 // quantile.
@@ -175,7 +183,7 @@ func (t *Test) effect(e Estimate) {
 // checkStatistic refuses a statistic that the data do not determine.
 func checkStatistic(field string, v float64, why string) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return wrong(field, "values that vary", why)
+		return wrong(field, "values that vary, in units for which the statistic is a finite number", why)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 )
@@ -50,7 +51,7 @@ func TTestOne(m *budget.Meter, s Sample, mu float64, o Options) (*Test, error) {
 func (t *Test) finishOne(m *budget.Meter, s Sample, a Moments, mu float64, o Options) error {
 	nu := a.N - 1
 	stat := (a.Mean - mu) / a.SE()
-	if err := checkStatistic(s.Field, stat, "a standard deviation of 0"); err != nil {
+	if err := checkStatistic(s.Field, stat, "a standard deviation of 0, or a mean too far from mu"); err != nil {
 		return err
 	}
 	t.DF = known(nu)
@@ -117,7 +118,7 @@ func TTestPooled(m *budget.Meter, x, y Sample, mu float64, o Options) (*Test, er
 	variance := ((a.N-1)*a.Variance + (b.N-1)*b.Variance) / nu
 	se := math.Sqrt(variance * (1/a.N + 1/b.N))
 	stat := (a.Mean - b.Mean - mu) / se
-	if err := checkStatistic(x.Field+" and "+y.Field, stat, "standard deviations of 0"); err != nil {
+	if err := checkStatistic(x.Field+" and "+y.Field, stat, "standard deviations of 0, or means too far apart"); err != nil {
 		return nil, err
 	}
 	t := begin(o, "t_pooled", "Student t test, two samples, pooled variance", studentSource,
@@ -145,7 +146,7 @@ func TTestWelch(m *budget.Meter, x, y Sample, mu float64, o Options) (*Test, err
 	va, vb := a.Variance/a.N, b.Variance/b.N
 	se := math.Sqrt(va + vb)
 	stat := (a.Mean - b.Mean - mu) / se
-	if err := checkStatistic(x.Field+" and "+y.Field, stat, "standard deviations of 0"); err != nil {
+	if err := checkStatistic(x.Field+" and "+y.Field, stat, "standard deviations of 0, or means too far apart"); err != nil {
 		return nil, err
 	}
 	fa := va / (va + vb) // scaled first: the squares cannot overflow
@@ -200,6 +201,8 @@ func (t *Test) normality(m *budget.Meter, samples ...Sample) error {
 			t.assume(name, NotChecked, "%s: too few values to tell", s.Field)
 		case n > maxShapiro:
 			t.assume(name, NotChecked, "%s: n = %d; the test of a mean hardly depends on it at this size", s.Field, n)
+		case slices.Min(s.Values) == slices.Max(s.Values):
+			t.assume(name, Doubtful, "%s: all values are equal", s.Field)
 		default:
 			w, p, err := ShapiroWilk(m, s.Values)
 			if err != nil {

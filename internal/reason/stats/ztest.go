@@ -26,8 +26,7 @@ func ZTest(m *budget.Meter, x []float64, mu, sigma float64, o Options) (*Test, e
 	t := begin(o, "z_one_sample", "z test, one sample, known standard deviation", "Gauss 1809; Neyman 1937",
 		fmt.Sprintf("the mean is %g", mu), len(x))
 	se := sigma / math.Sqrt(float64(len(x)))
-	t.finishZ("mean", mean, mu, se, sigma, o)
-	return t, nil
+	return t, t.finishZ("mean", mean, mu, se, sigma, o)
 }
 
 // ZTestTwo tests whether the means of x and y differ by mu, given both standard
@@ -62,8 +61,7 @@ func ZTestTwo(m *budget.Meter, x, y []float64, mu, sigmaX, sigmaY float64, o Opt
 	t := begin(o, "z_two_sample", "z test, two samples, known standard deviations", "Gauss 1809; Neyman 1937",
 		fmt.Sprintf("the means differ by %g", mu), len(x), len(y))
 	se := math.Hypot(sigmaX/math.Sqrt(float64(len(x))), sigmaY/math.Sqrt(float64(len(y))))
-	t.finishZ("mean difference x-y", a-b, mu, se, math.Hypot(sigmaX, sigmaY)/math.Sqrt2, o)
-	return t, nil
+	return t, t.finishZ("mean difference x-y", a-b, mu, se, math.Hypot(sigmaX, sigmaY)/math.Sqrt2, o)
 }
 
 func zArgs(mu float64, o Options) error {
@@ -73,8 +71,11 @@ func zArgs(mu float64, o Options) error {
 	return finiteArg("mu", mu)
 }
 
-func (t *Test) finishZ(name string, v, mu, se, sigma float64, o Options) {
+func (t *Test) finishZ(name string, v, mu, se, sigma float64, o Options) error {
 	z := (v - mu) / se
+	if err := checkStatistic("mu", z, fmt.Sprintf("%g standard errors", z)); err != nil {
+		return err
+	}
 	t.decide("z", z, o.p(normCDF(z), normSF(z)), exact)
 	t.estimate(name, v, o.around(v, se, normQuantile, "normal"))
 	half := normQuantile(1-o.Alpha/2) * se
@@ -83,6 +84,7 @@ func (t *Test) finishZ(name string, v, mu, se, sigma float64, o Options) {
 	t.independent()
 	t.assume("known standard deviation", NotChecked, "taken from the call; with one estimated from these data use a t test")
 	t.assume("normal distribution", NotChecked, "of the population, or a sample large enough for the central limit theorem")
+	return nil
 }
 
 // Wilson returns the score interval of a proportion (Wilson 1927). It stays
