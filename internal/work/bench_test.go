@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func yieldWhileWaited(b *testing.B, s *Scheduler) {
 		other.Release()
 	})
 	for s.Stats().Queued == 0 {
-		time.Sleep(0)
+		runtime.Gosched()
 	}
 	b.ReportAllocs()
 	for b.Loop() {

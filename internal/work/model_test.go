@@ -47,12 +47,13 @@ func newModel(p policy) *model {
 
 func (m *model) add(j *job) *modelJob {
 	mj := &modelJob{lane: j.lane, tenant: j.tenant, cost: j.cost, helper: j.helper}
-	at := j.lane.String()
+	var at strings.Builder
+	at.WriteString(j.lane.String())
 	for d, name := range []string{"", j.tenant, j.subject, j.session} {
 		if d > 0 {
-			at += "/" + name
+			at.WriteString("/" + name)
 		}
-		mj.path[d] = at
+		mj.path[d] = at.String()
 	}
 	m.jobs = append(m.jobs, mj)
 	return mj
@@ -428,6 +429,10 @@ func describe(j *modelJob) string {
 	return fmt.Sprintf("%s (state %d)", j.path[atSession], j.state)
 }
 
-func TestQueueAgainstModel(t *testing.T) { rapid.Check(t, queueAgainstModel) }
+func TestQueueAgainstModel(t *testing.T) {
+	for range 10 { // rapid makes 100 runs of 30 steps at a time
+		rapid.Check(t, queueAgainstModel)
+	}
+}
 
 func FuzzQueueAgainstModel(f *testing.F) { f.Fuzz(rapid.MakeFuzz(queueAgainstModel)) }

@@ -24,8 +24,9 @@ type queue struct {
 	root     *node
 	served   [lanes]int64 // when a lane began to wait or had its latest turn
 	counts   [lanes]counts
-	accounts map[string]*account // tenants with a job, by name
-	spare    *account            // the one that was deleted last
+	accounts map[string]*account // tenants with a job, by name, and warm
+	warm     *account            // without a job; kept for a tenant that calls again and again
+	spare    *account            // deleted
 	spares   []*node             // dropped nodes
 	arrivals jobList             // fresh jobs of all lanes, the oldest first
 	seq      uint64              // order of becoming ready
@@ -256,7 +257,9 @@ func (q *queue) settle(j *job, used, now int64) {
 		q.shelve(n, now)
 		parent = n
 	}
-	j.path, j.charged = [depths]*node{}, 0
+	if j.path[0] != nil {
+		j.path, j.charged = [depths]*node{}, 0
+	}
 }
 
 // run counts j as running, stop as not running.
@@ -334,21 +337,28 @@ func (q *queue) count(j *job, delta int) {
 // open returns the account of a tenant.
 func (q *queue) open(tenant string) *account {
 	a := q.accounts[tenant]
-	if a == nil {
+	switch {
+	case a == nil:
 		if a = q.spare; a == nil {
 			a = new(account)
 		}
 		q.spare = nil
 		*a = account{tenant: tenant, max: q.policy.maxRunning}
 		q.accounts[tenant] = a
+	case a == q.warm:
+		q.warm = nil
 	}
 	return a
 }
 
-// close deletes an account without jobs.
+// close lets go of an account that has no jobs left.
 func (q *queue) close(a *account) {
-	if a.counts == (counts{}) {
-		delete(q.accounts, a.tenant)
-		q.spare = a
+	if a.counts != (counts{}) {
+		return
 	}
+	if cold := q.warm; cold != nil {
+		delete(q.accounts, cold.tenant)
+		q.spare = cold
+	}
+	q.warm = a
 }

@@ -7,138 +7,6 @@ import (
 	"testing"
 )
 
-// testPolicy has the default weights and room for a few jobs.
-func testPolicy() policy {
-	return policy{
-		laneWeights: [lanes]int64{Interactive: DefaultWeightInteractive, Batch: DefaultWeightBatch, Admin: DefaultWeightAdmin},
-		maxSubject:  1000, maxTenant: 1000, maxQueued: 1000,
-		ageBatch: int64(DefaultAgeBatch), quantum: int64(DefaultQuantum),
-	}
-}
-
-// newJob reads "tenant/subject/session", where later parts may be missing.
-func newJob(path string, lane Lane) *job {
-	parts := append(strings.Split(path, "/"), "", "")
-	return &job{tenant: parts[0], subject: parts[1], session: parts[2], lane: lane, cost: 1000}
-}
-
-// check reports every broken invariant of q.
-func check(t interface{ Errorf(string, ...any) }, q *queue) {
-	var accounts = make(map[string]counts)
-	var lanesSeen [lanes]counts
-	fresh := 0
-	var visit func(n *node) (below, fresh int)
-	visit = func(n *node) (int, int) {
-		below, fresh := 0, 0
-		seen := func(j *job, helper bool) {
-			below++
-			if j.home != n {
-				t.Errorf("job %s has home %p, want %p", j.tenant, j.home, n)
-			}
-			c, l := accounts[j.tenant], &lanesSeen[j.lane]
-			switch {
-			case j.state == resuming:
-				c.resuming++
-				l.resuming++
-			case j.state != waiting:
-				t.Errorf("a queued job of %s has state %d", j.tenant, j.state)
-			case helper:
-				c.helpers++
-				l.helpers++
-			default:
-				fresh++
-				c.fresh++
-				l.fresh++
-			}
-			accounts[j.tenant] = c
-		}
-		for j := n.jobs.head; j != nil; j = j.link[0].next {
-			seen(j, j.helper)
-		}
-		for i, j := range n.resumed {
-			seen(j, false)
-			if j.pos != i || i > 0 && j.before(n.resumed[(i-1)/2]) {
-				t.Errorf("resumed job %d of %s is out of place", i, j.tenant)
-			}
-		}
-		for key, k := range n.kids {
-			if k.key != key || k.parent != n {
-				t.Errorf("node %q is filed under %q", k.key, key)
-			}
-			w, f := visit(k)
-			below += w
-			fresh += f
-			want := onNone
-			switch {
-			case k.eligible():
-				want = onReady
-			case w == 0:
-				want = onIdle
-			}
-			if k.where != want {
-				t.Errorf("node %s %q is on shelf %d, want %d", n.key, key, k.where, want)
-			}
-			if k.where == onIdle && k.start <= n.clock {
-				t.Errorf("node %q is kept without a debt", key)
-			}
-		}
-		for name, h := range map[string]heap[*node]{"ready": n.ready, "idle": n.idle} {
-			for i, k := range h {
-				if k.pos != i || k.parent != n || i > 0 && k.before(h[(i-1)/2]) {
-					t.Errorf("%s heap of %q: member %d is out of place", name, n.key, i)
-				}
-			}
-		}
-		if below != n.waiting || fresh != n.fresh {
-			t.Errorf("node %q counts %d waiting and %d fresh, has %d and %d", n.key, n.waiting, n.fresh, below, fresh)
-		}
-		if below == 0 && (len(n.kids) > 0 || len(n.ready) > 0 || len(n.idle) > 0 || n.clock != 0) {
-			t.Errorf("node %q remembers children although nothing waits", n.key)
-		}
-		return below, fresh
-	}
-	_, want := visit(q.root)
-	for j := q.arrivals.head; j != nil; j = j.link[1].next {
-		fresh++
-		if next := j.link[1].next; next != nil && next.since < j.since {
-			t.Errorf("arrivals are out of order")
-		}
-	}
-	if fresh != want {
-		t.Errorf("%d arrivals, want %d", fresh, want)
-	}
-	sum := 0
-	for name, a := range q.accounts {
-		sum += a.running
-		c := accounts[name]
-		c.running = a.running
-		if a.counts != c || a.counts == (counts{}) {
-			t.Errorf("account %s has %+v, want %+v", name, a.counts, c)
-		}
-		delete(accounts, name)
-	}
-	for name := range accounts {
-		t.Errorf("tenant %s waits without an account", name)
-	}
-	for l := Interactive; l < lanes; l++ {
-		lanesSeen[l].running = q.counts[l].running
-		if q.counts[l] != lanesSeen[l] {
-			t.Errorf("lane %s counts %+v, want %+v", l, q.counts[l], lanesSeen[l])
-		}
-	}
-	if sum != q.running {
-		t.Errorf("%d running, accounts say %d", q.running, sum)
-	}
-}
-
-// empty reports what is left in a queue that should hold nothing.
-func empty(t interface{ Errorf(string, ...any) }, q *queue) {
-	check(t, q)
-	if q.root.waiting != 0 || q.running != 0 || len(q.accounts) != 0 || q.arrivals.head != nil {
-		t.Errorf("left over: %d waiting, %d running, %d accounts", q.root.waiting, q.running, len(q.accounts))
-	}
-}
-
 func TestOrder(t *testing.T) {
 	// Each job takes a turn of 1 ms on the only slot, then it is done.
 	tests := []struct {
@@ -354,6 +222,24 @@ func TestMaxRunningPerTenant(t *testing.T) {
 	empty(t, q)
 }
 
+func TestStandingAsideBanksNoCredit(t *testing.T) {
+	p := testPolicy()
+	p.maxRunning = 1
+	q := newQueue(p)
+	var now int64
+	a, b := newJob("a", Interactive), newJob("b", Interactive)
+	q.push(a, now)
+	q.pop(now) // a runs on another slot, the rest of its tenant may not
+	again := newJob("a", Interactive)
+	q.push(again, now)
+	q.push(b, now)
+	turns(t, q, &now, 1000, 1_000, b)
+	q.done(a, 1_000, now)
+	if got := turns(t, q, &now, 20, 1_000, again, b); strings.Count(got, "a") > 11 {
+		t.Errorf("got %s, want turn about", got)
+	}
+}
+
 func TestBounds(t *testing.T) {
 	p := testPolicy()
 	p.maxSubject, p.maxTenant, p.maxQueued = 2, 3, 5
@@ -410,6 +296,28 @@ func TestBatchAges(t *testing.T) {
 	}
 }
 
+func TestAgedTurnDoesNotMoveTheClock(t *testing.T) {
+	p := testPolicy()
+	p.laneWeights = [lanes]int64{Interactive: 1, Batch: 1, Admin: 1}
+	p.ageBatch, p.quantum = 50_000, 1_000
+	q := newQueue(p)
+	var now int64
+	admin, batch, inter := newJob("a", Admin), newJob("b", Batch), newJob("i", Interactive)
+	q.push(batch, now)
+	q.push(admin, now)
+	turns(t, q, &now, 1, 1_000, admin, batch)
+	if got := turns(t, q, &now, 1, 1_000_000, admin, batch); got != "b" { // a long turn
+		t.Fatalf("got %s, want b", got)
+	}
+	if got := turns(t, q, &now, 51, 1_000, admin, batch); got != strings.Repeat("a", 50)+"b" {
+		t.Fatalf("got %s, want b as soon as it has aged", got)
+	}
+	q.push(inter, now)
+	if got := turns(t, q, &now, 20, 1_000, admin, batch, inter); strings.Count(got, "i") < 9 {
+		t.Errorf("got %s, want i turn about with a", got)
+	}
+}
+
 func TestMintedSessionsDoNotStarveOlder(t *testing.T) {
 	q := newQueue(testPolicy())
 	var now int64
@@ -459,52 +367,5 @@ func TestNothingRemembered(t *testing.T) {
 	}
 	if n := len(q.spares); n > maxSpares {
 		t.Errorf("%d spare nodes, want at most %d", n, maxSpares)
-	}
-}
-
-func TestOutlook(t *testing.T) {
-	q := newQueue(testPolicy())
-	jobs := make(map[string]*job)
-	for i := range 20 {
-		for _, path := range []string{"flood/u/one", "flood/v/" + fmt.Sprint(i)} {
-			j := newJob(path, Interactive)
-			q.push(j, 0)
-			jobs[fmt.Sprintf("%s#%d", path, i)] = j
-		}
-	}
-	for name, path := range map[string]string{"quiet": "quiet", "batch": "quiet"} {
-		j := newJob(path, Interactive)
-		if name == "batch" {
-			j.lane = Batch
-		}
-		q.push(j, 0)
-		jobs[name] = j
-	}
-	for name, want := range map[string]outlook{
-		"quiet":          {ahead: 1, own: 0, queued: 42, rivals: 2},
-		"batch":          {ahead: 16, own: 0, queued: 42, rivals: 1},
-		"flood/u/one#0":  {ahead: 0, own: 0, queued: 42, rivals: 2},
-		"flood/u/one#5":  {ahead: 11, own: 5, queued: 42, rivals: 2},  // 5 own, 5 of v, 1 quiet
-		"flood/u/one#19": {ahead: 40, own: 19, queued: 42, rivals: 2}, // one more of the batch lane
-		"flood/v/3#3":    {ahead: 8, own: 3, queued: 42, rivals: 2},   // 3 own, 4 of u, 1 quiet
-		"flood/v/19#19":  {ahead: 41, own: 19, queued: 42, rivals: 2},
-	} {
-		if got := q.outlook(jobs[name]); got != want {
-			t.Errorf("%s: got %+v, want %+v", name, got, want)
-		}
-	}
-	// If nobody else comes and all turns are alike, the guesses come true.
-	guess := make(map[*job]int)
-	for _, j := range jobs {
-		guess[j] = q.outlook(j).ahead
-	}
-	var now int64
-	for turn := range len(jobs) {
-		j := q.pop(now)
-		if d := guess[j] - turn; d < -1 || d > 1 {
-			t.Errorf("turn %d goes to %s/%s/%s, which was %d", turn, j.tenant, j.subject, j.session, guess[j])
-		}
-		now += int64(DefaultQuantum)
-		q.done(j, int64(DefaultQuantum), now)
 	}
 }

@@ -272,7 +272,9 @@ func (s *Scheduler) Stats() Stats {
 	}
 	st.Tenants = make([]TenantStats, 0, len(s.q.accounts))
 	for name, a := range s.q.accounts {
-		st.Tenants = append(st.Tenants, TenantStats{name, a.running, a.fresh, a.resuming})
+		if a != s.q.warm {
+			st.Tenants = append(st.Tenants, TenantStats{name, a.running, a.fresh, a.resuming})
+		}
 	}
 	slices.SortFunc(st.Tenants, func(a, b TenantStats) int {
 		return cmp.Or(

@@ -61,12 +61,9 @@ func (t *Ticket) look(ctx context.Context) error {
 		return nil
 	}
 	now := t.s.now()
-	switch gap := now - t.checked; {
-	case gap < t.s.quantum/16:
-		t.stride = min(2*t.stride, maxStride)
-	case gap > t.s.quantum/8:
-		t.stride = max(1, t.stride/4)
-	}
+	// A sixteenth of a quantum from look to look, as far as the past tells.
+	fit := int64(t.stride) * (t.s.quantum / 16) / max(now-t.checked, 1)
+	t.stride = max(1, int(min(fit, int64(2*t.stride), maxStride)))
 	t.calls, t.checked = t.stride, now
 	if now-t.began < t.s.quantum || t.s.pressure.Load() == 0 {
 		return nil
