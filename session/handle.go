@@ -16,6 +16,7 @@ type Handle struct {
 	e        *entry
 	released atomic.Bool
 	failed   atomic.Bool
+	looked   atomic.Bool
 
 	// The version that the next write demands, if expecting. Set before the
 	// writes of a call, then owned by whoever holds the store's turn.
@@ -83,14 +84,21 @@ func (h *Handle) Release() {
 	if h.failed.Load() {
 		e.errors++
 	}
-	e.lastUsed = now
-	if e.phase == live {
-		e.own.part.touchLocked(e, now)
+	if !h.looked.Load() {
+		e.lastUsed = now
+		if e.phase == live {
+			e.own.part.touchLocked(e, now)
+		}
 	}
 	p := s.unpinnedLocked(e, now)
 	s.mu.Unlock()
 	p.finish()
 }
+
+// Look marks the call as one that only looks at the session itself, such as a
+// report of its age: Release will count it, but not slide the idle TTL, so that
+// watching a session does not keep it alive.
+func (h *Handle) Look() { h.looked.Store(true) }
 
 // Fail marks the call as failed: Release will count it among the errors too.
 func (h *Handle) Fail() { h.failed.Store(true) }

@@ -29,6 +29,32 @@ func swept(t *testing.T, cfg Config, f func(t *testing.T, d *Directory)) {
 	})
 }
 
+// Watching a session does not keep it alive.
+func TestLookingSlidesNothing(t *testing.T) {
+	swept(t, Config{IdleTTL: time.Minute}, func(t *testing.T, d *Directory) {
+		h := mustOpen(t, d, alice, Params{})
+		id := h.ID()
+		h.Release()
+		looks := 0
+		for has(d, alice, id) && looks < 10 {
+			time.Sleep(20 * time.Second)
+			h, err := d.Acquire(t.Context(), alice, id)
+			if err != nil {
+				break
+			}
+			h.Look()
+			h.Release()
+			looks++
+		}
+		if looks != 2 {
+			t.Errorf("%d looks in the last minute of a session, want 2", looks)
+		}
+		if st := d.Stats(); st.Sessions != 0 || st.Ended[ReasonIdle] != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestIdleTTLCountsFromTheLastCompletedCall(t *testing.T) {
 	swept(t, Config{IdleTTL: time.Minute}, func(t *testing.T, d *Directory) {
 		h := mustOpen(t, d, alice, Params{})

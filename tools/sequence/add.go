@@ -17,6 +17,7 @@ type Check struct {
 	Kind    string `json:"kind"`    // arithmetic, rebinding or near_duplicate
 	Verdict string `json:"verdict"` // verified, refuted, not_assessable; flagged for what compares thoughts
 	Text    string `json:"text,omitempty"`
+	Expr    string `json:"expression,omitempty"`
 	Exact   string `json:"exact,omitempty"`
 	Claimed string `json:"claimed,omitempty"`
 	Reason  string `json:"reason,omitempty"`
@@ -30,7 +31,7 @@ func checksOf(found []thought.Check) []Check {
 	out := make([]Check, len(found))
 	for i, k := range found {
 		out[i] = Check{
-			Kind: k.Kind, Verdict: string(k.Verdict), Text: k.Text, Exact: k.Exact, Claimed: k.Claimed, Reason: k.Reason,
+			Kind: k.Kind, Verdict: string(k.Verdict), Text: k.Text, Expr: k.Expr, Exact: k.Exact, Claimed: k.Claimed, Reason: k.Reason,
 			Thought: k.Thought, Other: k.Other, Jaccard: k.Similarity,
 		}
 	}
@@ -115,7 +116,7 @@ func add(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 		d.Found = claim.Scan(d.Text)
 	}
 	var p proposals
-	err := chains.Update(ctx, c.Session, func(chain *thought.Chain) error {
+	err := extend(ctx, c.Session, func(chain *thought.Chain) error {
 		a, err := chain.Add(d)
 		if err != nil {
 			return err
@@ -145,7 +146,7 @@ func merge(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 		From: in.BranchID, Into: in.Into, Text: in.Thought, More: in.NextThoughtNeeded, Confidence: in.Confidence,
 		At: time.Now(), Found: claim.Scan(in.Thought),
 	}
-	err := chains.Update(ctx, c.Session, func(chain *thought.Chain) error {
+	err := extend(ctx, c.Session, func(chain *thought.Chain) error {
 		a, err := chain.Merge(j)
 		if err != nil {
 			return err

@@ -1,6 +1,8 @@
 package sequence
 
 import (
+	"iter"
+
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought"
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought/claim"
 	"github.com/lyceum-mcp/lyceum/tools"
@@ -47,6 +49,9 @@ func check(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 	if err != nil {
 		return err
 	}
+	if err := restore(c.Session, chain, everyID(chain)); err != nil {
+		return err
+	}
 	out.Page, out.Counts = page, &Counts{}
 	for _, n := range nodes[lo:hi] {
 		checks := append(thought.Claims(claim.Scan(chain.Get(n.ID).Text), n.Number), chain.Compare(v, n.ID)...)
@@ -72,6 +77,16 @@ func check(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 		c.Next(operation, "check the rest of the chain", map[string]any{"action": actionCheck, "branchId": branch, "cursor": page.NextCursor})
 	}
 	return nil
+}
+
+func everyID(chain *thought.Chain) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for id := range chain.Len() {
+			if !yield(id + 1) {
+				return
+			}
+		}
+	}
 }
 
 func (n *Counts) add(checks []thought.Check) {

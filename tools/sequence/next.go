@@ -49,11 +49,7 @@ func propose(chain *thought.Chain, a thought.Added, in Input, out *Output) propo
 		}})
 	}
 	if op := operations[out.SelectedPattern]; op != "" {
-		parameters := maps.Clone(in.PatternParams)
-		if parameters == nil {
-			parameters = map[string]any{}
-		}
-		p = append(p, proposal{op, "pattern " + out.SelectedPattern + " goes on there", parameters})
+		p = append(p, proposal{op, "pattern " + out.SelectedPattern + " goes on there", handOver(in.PatternParams, a.Thought.Text)})
 	}
 	if chain.Len() == thought.MaxThoughts {
 		return proposals{{operation, "the session is full: check the chain, then go on in a new session", map[string]any{"action": actionCheck}}}
@@ -65,6 +61,21 @@ func propose(chain *thought.Chain, a thought.Added, in Input, out *Output) propo
 var operations = map[string]string{
 	thought.TreePattern: "tree_of_thought", thought.BeamPattern: "beam_search",
 	thought.MCTSPattern: "mcts", thought.GraphPattern: "graph_of_thought",
+}
+
+// handOver returns the arguments for the operation of a pattern: those that the
+// client gave, and where they name nothing to search, the thought as the root.
+func handOver(given map[string]any, text string) map[string]any {
+	const maxRoot = 8 << 10 // bytes that the search operations take
+	parameters := map[string]any{}
+	maps.Copy(parameters, given)
+	for _, subject := range []string{"root", "problem", "domain", "action"} {
+		if _, ok := parameters[subject]; ok {
+			return parameters
+		}
+	}
+	parameters["root"] = clip(text, maxRoot-len("…"))
+	return parameters
 }
 
 // corrections proposes a revision for each refuted claim and each name with two
@@ -83,7 +94,7 @@ func corrections(a thought.Added, checks []Check) proposals {
 		switch {
 		case k.Verdict == string(claim.Refuted):
 			revise(k.Thought, fmt.Sprintf("%s is wrong: the exact value is %s", k.Text, k.Exact),
-				fmt.Sprintf("Correction of thought %d: the exact value is %s, not %s (it said %q).", k.Thought, k.Exact, k.Claimed, k.Text))
+				fmt.Sprintf("Correction of thought %d: %s = %s, not %s.", k.Thought, k.Expr, k.Exact, k.Claimed))
 		case k.Kind == thought.Rebinding:
 			revise(k.Thought, k.Text+": say which one holds, here or by revising the other",
 				fmt.Sprintf("Correction of thought %d: %s; only one of them can hold.", k.Thought, k.Text))

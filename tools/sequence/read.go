@@ -1,6 +1,7 @@
 package sequence
 
 import (
+	"iter"
 	"strconv"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought"
@@ -92,7 +93,7 @@ const (
 )
 
 // read returns thoughts with their texts.
-func read(in Input, chain *thought.Chain, out *Output) error {
+func read(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 	nodes, _, err := selection(in, chain)
 	if err != nil {
 		return err
@@ -105,6 +106,9 @@ func read(in Input, chain *thought.Chain, out *Output) error {
 		return err
 	}
 	out.Page = page
+	if err := restore(c.Session, chain, idsOf(nodes[lo:hi])); err != nil {
+		return err
+	}
 	for _, n := range nodes[lo:hi] {
 		t := chain.Get(n.ID)
 		out.Thoughts = append(out.Thoughts, View{
@@ -113,6 +117,17 @@ func read(in Input, chain *thought.Chain, out *Output) error {
 		})
 	}
 	return nil
+}
+
+// idsOf yields the IDs of nodes.
+func idsOf(nodes []Node) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range nodes {
+			if !yield(nodes[i].ID) {
+				return
+			}
+		}
+	}
 }
 
 // structure returns the graph without texts.
@@ -209,7 +224,7 @@ func nodeAt(chain *thought.Chain, s thought.Slot) Node {
 func node(chain *thought.Chain, t *thought.Thought) Node {
 	n := Node{
 		ID: t.ID, Number: t.Number, BranchID: t.Branch, Parent: refTo(chain, t.Parent), Merged: refTo(chain, t.Merged), Revises: refTo(chain, t.Revises),
-		Verified: t.Verified, Refuted: t.Refuted, Confidence: t.Confidence, Bytes: len(t.Text),
+		Verified: t.Verified, Refuted: t.Refuted, Confidence: t.Confidence, Bytes: t.Size,
 	}
 	for _, id := range t.Reaffirms {
 		n.Reaffirms = append(n.Reaffirms, chain.Get(id).Number)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought"
@@ -345,9 +346,12 @@ func TestPatterns(t *testing.T) {
 	if e.Next[0].Operation != "beam_search" || e.Next[0].Parameters["beamWidth"] != 2.0 {
 		t.Errorf("next: %+v", e.Next)
 	}
+	if _, e := c.must(`{"thought":"c","pattern":"mcts","patternParams":{"domain":"nim"}}`); len(e.Next[0].Parameters) != 1 {
+		t.Errorf("next with a domain: %+v", e.Next[0])
+	}
 	for pattern, op := range map[string]string{"tree": "tree_of_thought", "mcts": "mcts", "graph": "graph_of_thought"} {
 		out, e := c.must(fmt.Sprintf(`{"thought":"go on with %s","pattern":%q}`, pattern, pattern))
-		if out.SelectedPattern != pattern || out.Choice != nil || e.Next[0].Operation != op {
+		if out.SelectedPattern != pattern || out.Choice != nil || e.Next[0].Operation != op || e.Next[0].Parameters["root"] != "go on with "+pattern {
 			t.Errorf("%s: %q, next %+v", pattern, out.SelectedPattern, e.Next)
 		}
 	}
@@ -372,8 +376,8 @@ func TestProposalsWork(t *testing.T) {
 		t.Fatalf("no revision is proposed: %+v", e.Next)
 	}
 	out, _ := follow(e, 0)
-	if out.Label != "1'" || !strings.Contains(out.Thought, "56, not 54") || len(out.Checks) != 1 || out.Checks[0].Verdict != "refuted" {
-		t.Logf("the correction quotes the claim: %+v", out.Checks)
+	if out.Label != "1'" || out.Thought != "Correction of thought 1: 7*8 = 56, not 54." || verdicts(out.Checks) != "verified 56" {
+		t.Errorf("the correction: %+v", out)
 	}
 	c.must(`{"thought":"Now we try to split the sum into its parts and look at each.","confidence":0.9}`)
 	out, e = c.must(`{"thought":"Now we try to split the sum into its parts, and look at each!","confidence":0.85}`)
@@ -463,13 +467,27 @@ func TestWire(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	c := newClient(t)
-	var warned bool
-	for i := range thought.MaxThoughts {
-		_, e := c.must(fmt.Sprintf(`{"thought":"t%d"}`, i))
-		warned = warned || warns(e, "near_limit")
+	h, err := c.dir.Acquire(t.Context(), alice, c.id)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if !warned {
-		t.Error("nothing said that the session was nearly full")
+	const by = 20 // calls of the tool; the rest is put there at once
+	err = session.NewSlot[thought.Chain](thought.SlotName).Update(t.Context(), h, func(chain *thought.Chain) error {
+		for chain.Len() < thought.MaxThoughts-by {
+			if _, err := chain.Add(thought.Draft{Text: "t", At: time.Now()}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	h.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range by {
+		if _, e := c.must(fmt.Sprintf(`{"thought":"t%d"}`, i)); !warns(e, "near_limit") {
+			t.Error("nothing said that the session was nearly full")
+		}
 	}
 	_, e, err := c.send(`{"operation":"sequential_thinking","prompt":"one more"}`)
 	if fault.KindOf(err) != fault.TooLarge || e.Error.Code != "limit_reached" || !strings.Contains(e.Error.Message, "1000") {
@@ -477,6 +495,35 @@ func TestLimit(t *testing.T) {
 	}
 	if out, _ := c.must(`{"action":"check"}`); !out.Integrity.Intact || out.Integrity.Records != thought.MaxThoughts {
 		t.Errorf("after the refusal: %+v", out.Integrity)
+	}
+}
+
+// TestLongThoughts: the texts of older thoughts are put aside, and come back when
+// they are read, whoever exports the session has them all.
+func TestLongThoughts(t *testing.T) {
+	const count, size = 100, 8 << 10
+	c := newClient(t)
+	for i := range count {
+		c.think(fmt.Sprintf("%03d %s", i, strings.Repeat("z", size-4)))
+	}
+	h, err := c.dir.Acquire(t.Context(), alice, c.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Release()
+	slots, all := h.Export(), 0
+	for _, data := range slots {
+		all += len(data)
+	}
+	if n := len(slots[thought.SlotName]); n > count*size/2 || all < count*size {
+		t.Errorf("the chain alone has %d bytes, the session %d; the texts are %d", n, all, count*size)
+	}
+	if out, _ := c.must(`{"action":"read","fromThought":1,"toThought":40,"maxBytes":262144}`); len(out.Thoughts) != 32 ||
+		!strings.HasPrefix(out.Thoughts[31].Thought, "031 z") || out.Thoughts[31].Bytes != size {
+		t.Errorf("got %d thoughts", len(out.Thoughts))
+	}
+	if out, _ := c.must(`{"action":"check","limit":1}`); !out.Integrity.Intact {
+		t.Errorf("integrity: %+v", out.Integrity)
 	}
 }
 

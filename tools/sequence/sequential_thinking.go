@@ -16,7 +16,6 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought"
 	"github.com/lyceum-mcp/lyceum/internal/work"
-	"github.com/lyceum-mcp/lyceum/session"
 	"github.com/lyceum-mcp/lyceum/tools"
 )
 
@@ -27,11 +26,6 @@ const (
 	method = "validated thought graph; exact rational arithmetic; word 3-shingle Jaccard index"
 	source = "Broder 1997 (resemblance by shingles)"
 )
-
-// chains keeps the one chain of a session. An Update encodes the whole chain, so
-// an addition costs time linear in what the session has thought already, which
-// thought.MaxThoughts bounds.
-var chains = session.NewSlot[thought.Chain](thought.SlotName)
 
 // SequentialThinking is the operation sequential_thinking.
 var SequentialThinking = tools.Define(tools.Spec{
@@ -167,7 +161,7 @@ func look(c *tools.Call, in Input, chain *thought.Chain, out *Output) error {
 	c.Basis(tools.ClientSupplied)
 	switch in.Action {
 	case actionRead:
-		return read(in, chain, out)
+		return read(c, in, chain, out)
 	case actionStructure:
 		return structure(in, chain, out)
 	case actionBranches:

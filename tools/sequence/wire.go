@@ -56,7 +56,7 @@ func wire(ctx context.Context, c *tools.Call, in WireInput) (WireOutput, error) 
 		At: time.Now(), Wire: true, Found: claim.Scan(in.Thought),
 	}
 	out := WireOutput{Branches: []string{}}
-	err := chains.Update(ctx, c.Session, func(chain *thought.Chain) error {
+	err := extend(ctx, c.Session, func(chain *thought.Chain) error {
 		a, err := chain.Add(d)
 		if err != nil {
 			return err

@@ -80,6 +80,7 @@ const maxIDs = 32
 
 func info(_ context.Context, c *tools.Call, _ InfoInput) (InfoOutput, error) {
 	h := c.Session
+	h.Look() // to ask how long a session has left must not make it last
 	now := time.Now()
 	i := h.Info()
 	chain, _, err := chains.Read(h)

@@ -27,9 +27,9 @@ var (
 	chains = session.NewSlot[thought.Chain](thought.SlotName)
 )
 
-func open(t *testing.T, cfg session.Config) (*session.Directory, session.ID) {
+func open(t *testing.T) (*session.Directory, session.ID) {
 	t.Helper()
-	d := session.New(cfg, nil)
+	d := session.New(session.Config{}, nil)
 	h, err := d.Open(t.Context(), alice, session.Params{Name: "plans", Labels: map[string]string{"team": "blue"}, Client: session.Client{Name: "ide", Version: "2"}})
 	if err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func fillSession(t *testing.T, h *session.Handle) {
 
 func TestInfo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, id := open(t, session.Config{})
+		d, id := open(t)
 		with(t, d, id, func(h *session.Handle) { fillSession(t, h) })
 		with(t, d, id, func(h *session.Handle) { h.Fail() })
 		time.Sleep(5 * time.Minute)
@@ -119,7 +119,7 @@ func TestInfo(t *testing.T) {
 }
 
 func TestInfoOfAnEmptySession(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	out, _, err := call[sessions.InfoOutput](t, d, id, sessions.Info, ``)
 	if err != nil || out.Version != 0 || out.Stores == nil || len(out.Stores) != 0 || out.ThoughtCount != 0 {
 		t.Errorf("got %+v, %v", out, err)
@@ -127,7 +127,7 @@ func TestInfoOfAnEmptySession(t *testing.T) {
 }
 
 func TestExportIsComplete(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	with(t, d, id, func(h *session.Handle) { fillSession(t, h) })
 	out, e, err := call[sessions.ExportOutput](t, d, id, sessions.Export, `{}`)
 	if err != nil {
@@ -210,7 +210,7 @@ func collect(t *testing.T, d *session.Directory, id session.ID, maxBytes int) (s
 }
 
 func TestExportInPages(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	with(t, d, id, func(h *session.Handle) {
 		fillSession(t, h)
 		set(t, h, notes, map[string]string{"long": strings.Repeat("Größe 🎈 \"x\" ", 1000)})
@@ -232,7 +232,7 @@ func TestExportInPages(t *testing.T) {
 }
 
 func TestExportOfAnEmptySession(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	out, _, err := call[sessions.ExportOutput](t, d, id, sessions.Export, `{}`)
 	// SHA-256 of "{}".
 	const empty = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
@@ -242,7 +242,7 @@ func TestExportOfAnEmptySession(t *testing.T) {
 }
 
 func TestExportWhileTheSessionChanges(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	with(t, d, id, func(h *session.Handle) {
 		set(t, h, notes, map[string]string{"long": strings.Repeat("x", 5000)})
 	})
@@ -258,7 +258,7 @@ func TestExportWhileTheSessionChanges(t *testing.T) {
 }
 
 func TestBadCursors(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	with(t, d, id, func(h *session.Handle) { set(t, h, notes, map[string]string{"a": "b"}) })
 	for _, cursor := range []string{"x", "1.2", "1.9.0.d", "1.0.99999.d", "1.-1.0.d", "1.1.5.d", "1.0.0", "1.99999999999999999999.0.d"} {
 		_, _, err := call[sessions.ExportOutput](t, d, id, sessions.Export, fmt.Sprintf(`{"cursor":%q}`, cursor))
@@ -271,7 +271,7 @@ func TestBadCursors(t *testing.T) {
 // TestForeignSession: what is exported is the caller's own session, because the
 // handle is; another owner gets no handle of it.
 func TestForeignSession(t *testing.T) {
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	mallory := alice
 	mallory.Tenant = "evil"
 	if _, err := d.Acquire(context.Background(), mallory, id); fault.KindOf(err) != fault.NotFound {
@@ -285,7 +285,7 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := tools.NewFacade(r)
-	d, id := open(t, session.Config{})
+	d, id := open(t)
 	for _, tool := range r.All() {
 		for _, e := range tool.Spec().Examples {
 			q, err := f.Decode(json.RawMessage(e.Arguments))

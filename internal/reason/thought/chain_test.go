@@ -345,6 +345,66 @@ func TestTamper(t *testing.T) {
 	}
 }
 
+// TestSeal puts texts aside and back: everything else stays the same.
+func TestSeal(t *testing.T) {
+	c := chain{T: t}
+	kept := map[int]thought.Block{}
+	for c.Len() < 200 {
+		d := thought.Draft{}
+		if c.Len()%7 == 6 {
+			d.Revises = 2 + c.Len()/2
+		}
+		c.add(d)
+		before := c.labels("main")
+		for b, ok := c.Sealable(); ok; b, ok = c.Sealable() {
+			if c.Seal(b.Number + 1) {
+				t.Fatalf("block %d was sealed out of turn", b.Number+1)
+			}
+			kept[b.Number] = b
+			if !c.Seal(b.Number) || c.Seal(b.Number) {
+				t.Fatalf("block %d: want to seal it once", b.Number)
+			}
+		}
+		if c.labels("main") != before {
+			t.Fatal("sealing changed the view")
+		}
+	}
+	if len(kept) != 5 || c.Sealed != 5*thought.BlockSize {
+		t.Fatalf("%d blocks, %d sealed", len(kept), c.Sealed)
+	}
+	for id := 1; id <= c.Len(); id++ {
+		n, sealed := c.BlockOf(id)
+		if sealed != (c.Get(id).Text == "") {
+			t.Fatalf("thought %d: sealed is %v", id, sealed)
+		}
+		if want := fmt.Sprintf("record %d", id); sealed && kept[n].Texts[(id-1)%thought.BlockSize] != want {
+			t.Fatalf("block %d does not hold %q", n, want)
+		}
+	}
+	if c.Verify() == nil {
+		t.Error("verified without the texts")
+	}
+	for n := range len(kept) {
+		if err := c.Restore(kept[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Verify(); err != nil {
+		t.Error(err)
+	}
+	for _, b := range []thought.Block{{Number: -1}, {Number: 5, Texts: make([]string, thought.BlockSize)}, {Number: 0, Texts: []string{"a"}}} {
+		if c.Restore(b) == nil {
+			t.Errorf("restored block %d with %d texts", b.Number, len(b.Texts))
+		}
+	}
+	changed := kept[1]
+	changed.Texts = slices.Clone(changed.Texts)
+	changed.Texts[3] += "!"
+	if err := c.Restore(changed); err != nil || c.Verify() == nil {
+		t.Errorf("a changed text in a block was not noticed (%v)", err)
+	}
+}
+
 func TestCompare(t *testing.T) {
 	c := chain{T: t}
 	kinds := func(id int) string {
@@ -375,6 +435,70 @@ func TestCompare(t *testing.T) {
 	expect(1, "") // superseded
 	if got := kinds(c.add(thought.Draft{Text: "Let x = 9.", Revises: 1}).Thought.ID); got != "rebinding 1-3" {
 		t.Errorf("a revision against what stands behind it: got %q", got)
+	}
+}
+
+func TestLines(t *testing.T) {
+	c := chain{T: t}
+	c.grow(3)
+	c.add(thought.Draft{From: 2, Branch: "b"})
+	c.add(thought.Draft{})
+	c.add(thought.Draft{Branch: "main", Revises: 1})
+	lines := c.Lines()
+	if len(lines) != 2 {
+		t.Fatalf("got %+v", lines)
+	}
+	main, b := lines[0], lines[1]
+	if !main.Active || main.Thoughts != 4 || main.Length != 3 || main.Stale != 2 || main.First != 1 || main.Last != 3 {
+		t.Errorf("main: %+v", main)
+	}
+	if b.Active || b.Thoughts != 2 || b.Length != 4 || b.Stale != 3 || b.First != 3 || b.Last != 4 || b.Parent != "main" || b.From != 2 {
+		t.Errorf("b: %+v", b)
+	}
+	if at := c.Get(1).CreatedAt(); !at.Equal(noon) {
+		t.Errorf("created at %v, want %v", at, noon)
+	}
+}
+
+func TestLabels(t *testing.T) {
+	c := chain{T: t}
+	c.grow(1)
+	for _, want := range []string{"1'", "1''", "1'''", "1'4", "1'5"} {
+		if got := c.add(thought.Draft{Revises: 1}).Label; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	c.grow(2)
+	for i := range 30 { // numbers along one branch with gaps: each thought is on another one
+		c.add(thought.Draft{Branch: []string{"main", "side"}[i%2], Number: 4 + i, From: []int{0, 1}[i%2]})
+	}
+	if got, want := c.View("main").Numbers(), "1-4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, …, 32"; got != want {
+		t.Errorf("numbers %s, want %s", got, want)
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	c := chain{T: t}
+	if f := c.Features(c.View("main"), 1); f.OpenBranches != 0 || f.Stalled {
+		t.Errorf("of nothing: %+v", f)
+	}
+	half := 0.5
+	c.add(thought.Draft{Text: "one and two and three", Confidence: &half})
+	c.add(thought.Draft{From: 1, Branch: "b"})
+	if _, err := c.Merge(thought.Join{From: "b", At: noon}); err != nil {
+		t.Fatal(err)
+	}
+	a := c.add(thought.Draft{Text: "One, and two, and three!"})
+	if f := c.Features(a.View, a.Thought.ID); f.OpenBranches != 1 || f.Merges != 1 || !f.Stalled || *f.Confidence != 0.5 {
+		t.Errorf("got %+v", f)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	got := thought.Claims(claim.Scan("7*8=54"), 3)
+	want := thought.Check{Kind: thought.Arithmetic, Verdict: claim.Refuted, Text: "7*8=54", Expr: "7*8", Exact: "56", Claimed: "54", Thought: 3}
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

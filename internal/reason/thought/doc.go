@@ -13,15 +13,16 @@
 // has one slot for each position, held by the newest revision, and marks what
 // came before a revision but stands after it as stale until it is revised or
 // re-affirmed. Branches are objects that can be switched to, closed and merged
-// (branch.go).
+// (place.go, branch.go). The texts of older thoughts can be put aside in blocks
+// (seal.go), so that a chain that is stored whole with every thought stays small.
 //
-// The checks (examine.go) say only what can be computed from the text. Arithmetic
-// claims are found by a scanner (lex.go, segment.go) that would rather stay
-// silent than misread, and decided with exact rationals (eval.go, claim.go); a
-// name that is given two values is reported with both places (bind.go); a
-// thought that repeats a recent one is found by the Jaccard index of its word
-// shingles (shingle.go; Broder 1997). Pattern rules (pattern.go) look at counted
-// features of the session, never at the words of a thought.
+// The checks (examine.go) say only what can be computed from the text. Package
+// claim finds arithmetic claims and names with values, would rather stay silent
+// than misread, and decides with exact rationals. A name that is given two values
+// in an effective chain is reported with both places; a thought that repeats a
+// recent one is found by the Jaccard index of its word shingles (shingle.go;
+// Broder 1997). Pattern rules (pattern.go) look at counted features of the
+// session, never at the words of a thought.
 //
 // The package is pure: no clock, no goroutine, no lock. A Chain belongs to its
 // caller and survives a round trip through JSON.

@@ -22,6 +22,7 @@ type Check struct {
 	Kind    string
 	Verdict claim.Verdict
 	Text    string // the claim, or the two bindings
+	Expr    string // of arithmetic: the expression
 	Exact   string // of arithmetic: what the expression is
 	Claimed string // of arithmetic: what the text says it is
 	Reason  string
@@ -46,7 +47,7 @@ func Claims(r claim.Report, number int) []Check {
 	checks := make([]Check, 0, len(r.Arithmetic))
 	for _, a := range r.Arithmetic {
 		checks = append(checks, Check{
-			Kind: Arithmetic, Verdict: a.Verdict, Text: a.Text, Exact: a.Exact, Claimed: a.Claimed, Reason: a.Reason, Thought: number,
+			Kind: Arithmetic, Verdict: a.Verdict, Text: a.Text, Expr: a.Expr, Exact: a.Exact, Claimed: a.Claimed, Reason: a.Reason, Thought: number,
 		})
 	}
 	return checks

@@ -85,7 +85,7 @@ func (c *Chain) Verify() error {
 		if err := c.wellFormed(t, i+1); err != nil {
 			return err
 		}
-		if t.Hash != c.hash(t) {
+		if t.Hash != c.hash(t) || t.Size != len(t.Text) {
 			return fmt.Errorf("thought %d of branch %s (record %d): its content does not match its hash", t.Number, t.Branch, t.ID)
 		}
 		head = link(head, t.Hash)

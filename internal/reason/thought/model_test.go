@@ -129,16 +129,17 @@ func (m *model) show(branch string) string {
 	for _, p := range m.positions(branch) {
 		id, revisions, fresh := m.holder(branch, p)
 		n := m.records[p-1].number
-		l := fmt.Sprintf("%d@%d/%d", n, id, revisions)
+		var l strings.Builder
+		l.WriteString(fmt.Sprintf("%d@%d/%d", n, id, revisions))
 		for _, c := range changes {
 			if c.id > fresh {
-				l += fmt.Sprintf("!%d", c.number)
+				l.WriteString(fmt.Sprintf("!%d", c.number))
 			}
 		}
 		if revisions > 0 {
 			changes = append(changes, change{n, id})
 		}
-		out = append(out, l)
+		out = append(out, l.String())
 	}
 	return strings.Join(out, " ")
 }
@@ -147,11 +148,12 @@ func (m *model) show(branch string) string {
 func show(v *thought.View) string {
 	var out []string
 	for _, s := range v.Slots {
-		l := fmt.Sprintf("%d@%d/%d", s.Number, s.ID, s.Revisions)
+		var l strings.Builder
+		l.WriteString(fmt.Sprintf("%d@%d/%d", s.Number, s.ID, s.Revisions))
 		for _, n := range s.StaleOn {
-			l += fmt.Sprintf("!%d", n)
+			l.WriteString(fmt.Sprintf("!%d", n))
 		}
-		out = append(out, l)
+		out = append(out, l.String())
 	}
 	return strings.Join(out, " ")
 }

@@ -21,8 +21,8 @@ type Slot struct {
 
 const maxStaleOn = 8
 
-// Label returns the number with a prime for each revision: 2, 2', 2”, and from
-// the fourth on 2'4.
+// Label returns the number with a prime for each revision, such as 2', and from
+// the fourth revision on with one prime and their count, such as 2'4.
 func (s Slot) Label() string {
 	if s.Revisions > 3 {
 		return fmt.Sprintf("%d'%d", s.Number, s.Revisions)

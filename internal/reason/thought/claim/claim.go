@@ -34,7 +34,8 @@ type Arithmetic struct {
 	Text    string  // the claim as it stands there, cut to a readable length
 	Offset  int     // its first byte in the text
 	Verdict Verdict // of reading the two sides as exact numbers
-	Exact   string  // the value of the side that is an expression
+	Expr    string  // the side that is an expression, as it stands there; the left one of two
+	Exact   string  // its value
 	Claimed string  // the value of the other side
 	Reason  string  // why it is not assessable; else ""
 }
@@ -72,7 +73,7 @@ func Scan(text string) Report {
 		return r
 	}
 	s := scanner{text: text, tokens: lex(text), work: maxWork}
-	s.otherwise = s.otherArithmetic()
+	s.survey()
 	binder := newBinder(&s)
 	for i, t := range s.tokens {
 		if t.kind != equals {
@@ -98,6 +99,7 @@ type scanner struct {
 	tokens    []token
 	work      int    // operations left
 	otherwise string // why numbers may not mean what they look like, anywhere in the text
+	rounds    bool   // the text speaks of rounding
 }
 
 // decide compares the expressions on the two sides of an equals sign. ok is false
@@ -112,11 +114,11 @@ func (s *scanner) decide(left, right segment, assign bool) (a Arithmetic, ok boo
 	}
 	a.Offset = s.tokens[left.lo].start
 	a.Text = shorten(s.text[a.Offset:s.tokens[right.hi-1].end])
-	exact, claimed, literal := l, r, right
+	exact, claimed, computed, literal := l, r, left, right
 	if !left.compound(s) {
-		exact, claimed, literal = r, l, left
+		exact, claimed, computed, literal = r, l, right, left
 	}
-	a.Exact, a.Claimed = exact.show(), claimed.show()
+	a.Expr, a.Exact, a.Claimed = shorten(s.source(computed)), exact.show(), claimed.show()
 	if fail := l.failure + r.failure; fail != "" {
 		if l.failure != "" {
 			fail = l.failure
@@ -141,6 +143,11 @@ func (s *scanner) decide(left, right segment, assign bool) (a Arithmetic, ok boo
 		return a, false
 	}
 	return a, true
+}
+
+// source returns the text of a segment.
+func (s *scanner) source(g segment) string {
+	return s.text[s.tokens[g.lo].start:s.tokens[g.hi-1].end]
 }
 
 // doubt returns a reason to believe that an equation that is false as it stands
@@ -175,7 +182,11 @@ func (s *scanner) dashed(left segment, r outcome) string {
 // one rounded or cut to as many.
 func (s *scanner) rounded(literal segment, exact, claimed *big.Rat) string {
 	n, ok := s.decimals(literal)
-	if !ok {
+	switch diff := new(big.Rat).Sub(exact, claimed); {
+	case ok:
+	case s.rounds && !exact.IsInt() && diff.Abs(diff).Cmp(big.NewRat(1, 1)) < 0:
+		return "equal only after rounding, of which the text speaks"
+	default:
 		return ""
 	}
 	unit := power10(-n)

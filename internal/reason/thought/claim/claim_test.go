@@ -30,7 +30,8 @@ func TestArithmetic(t *testing.T) {
 		{"decimals are exact, not floats", "0.1+0.2=0.30000000000000004", []want{{no, "0.3", "0.30000000000000004"}}},
 		{"signs of the book", "6 × 7 = 42 and 84 ÷ 2 = 41, 10 − 3 = 7", []want{{yes, "42", "42"}, {no, "42", "41"}, {yes, "7", "7"}}},
 		{"power", "2^10 = 1024; 2**3=8; 3² = 9; 10⁻² = 0.01; 5³=124", []want{
-			{yes, "1024", "1024"}, {yes, "8", "8"}, {yes, "9", "9"}, {yes, "0.01", "0.01"}, {no, "125", "124"}}},
+			{yes, "1024", "1024"}, {yes, "8", "8"}, {yes, "9", "9"}, {yes, "0.01", "0.01"}, {no, "125", "124"},
+		}},
 		{"precedence", "2+3*4=14 and 2*(3+4)=14 and 2(3+4)=14", []want{{yes, "14", "14"}, {yes, "14", "14"}, {yes, "14", "14"}}},
 		{"fractions", "1/2 + 1/3 = 5/6, 1/3 + 1/3 = 3/4", []want{{yes, "5/6", "5/6"}, {no, "2/3", "0.75"}}},
 		{"percent", "20% * 50 = 10; 3/4 = 75%; 50% + 25% = 80%", []want{{yes, "10", "10"}, {yes, "0.75", "0.75"}, {no, "0.75", "0.8"}}},
@@ -46,7 +47,8 @@ func TestArithmetic(t *testing.T) {
 		{"prose around it", "We know that 7*8=54, therefore the total is off.", []want{{no, "56", "54"}}},
 		{"label", "Step 2: 7*8=54", []want{{no, "56", "54"}}},
 		{"list items", "1. 7*8=54\n2) 6*7=42\n- 5*5=26\n* 4*4=16\n(a) 3*3=10", []want{
-			{no, "56", "54"}, {yes, "42", "42"}, {no, "25", "26"}, {yes, "16", "16"}, {no, "9", "10"}}},
+			{no, "56", "54"}, {yes, "42", "42"}, {no, "25", "26"}, {yes, "16", "16"}, {no, "9", "10"},
+		}},
 		{"emphasis", "**7*8=54** and `6*7=42` and _1+1=3_", []want{{no, "56", "54"}, {yes, "42", "42"}, {no, "2", "3"}}},
 		{"table", "| 7*8=54 | 2+2=4 |", []want{{no, "56", "54"}, {yes, "4", "4"}}},
 		{"brackets", "(7*8=54) and (see 2+2=5)", []want{{no, "56", "54"}, {no, "4", "5"}}},
@@ -58,7 +60,8 @@ func TestArithmetic(t *testing.T) {
 		{"minus one to a huge power", "(0-1)^1000001 = 0-1", []want{{yes, "-1", "-1"}}},
 
 		{"rounded", "10/3 = 3.33; 2/3 = 0.66; 2/3=0.67; 1/3 = 33.3%; 1e10/3 = 3.33e9", []want{
-			{maybe, "10/3", "3.33"}, {maybe, "2/3", "0.66"}, {maybe, "2/3", "0.67"}, {maybe, "1/3", "0.333"}, {maybe, "10000000000/3", "3330000000"}}},
+			{maybe, "10/3", "3.33"}, {maybe, "2/3", "0.66"}, {maybe, "2/3", "0.67"}, {maybe, "1/3", "0.333"}, {maybe, "10000000000/3", "3330000000"},
+		}},
 		{"rounded badly", "10/3 = 3.35; 7/2 = 3", []want{{no, "10/3", "3.35"}, {no, "3.5", "3"}}},
 		{"units", "2*30 = 1 hour; 24*60 = 1440 minutes", []want{{maybe, "60", "1"}, {yes, "1440", "1440"}}},
 		{"percent of what", "100 + 10% = 110", []want{{maybe, "100.1", "110"}}},
@@ -73,6 +76,23 @@ func TestArithmetic(t *testing.T) {
 		{"dash of a list or minus", "- 3 + 5 = 2", []want{{maybe, "8", "2"}}},
 		{"divisor or factor", "6/2(1+2) = 1", []want{{maybe, "9", "1"}}},
 
+		{"whole parts", "13 ÷ 4 = 3 remainder 1; 13/4 = 3 R1; 13/4=3 with one left", []want{{maybe, "3.25", "3"}, {maybe, "3.25", "3"}, {maybe, "3.25", "3"}}},
+		{"rounding somewhere in the text", "Integer division: 7/2 = 3, but 7/2 = 5", []want{{maybe, "3.5", "3"}, {no, "3.5", "5"}}},
+		{"another base", "In base two, 1+1=10; in base-3, 2+2=11", []want{{maybe, "2", "10"}, {maybe, "4", "11"}}},
+		{"floats", "0.1+0.2=0.30000000000000004 in floating point", []want{{maybe, "0.3", "0.30000000000000004"}}},
+		{"conventions", "0^0 = 0; -7 % 3 = 2; 7.5 % 2 = 1", []want{{maybe, "1", "0"}, {maybe, "-1", "2"}, {maybe, "", "1"}}},
+		{"roots", "4^(1/2) = 2; 0^-1 = 0", []want{{maybe, "", "2"}, {maybe, "", "0"}}},
+		{"powers of fractions", "(2/3)^-2 = 9/4; (-2)^3 = -8", []want{{yes, "2.25", "2.25"}, {yes, "-8", "-8"}}},
+		{"formula first", "Speed = distance / time = 100/2 = 50 km/h", []want{{yes, "50", "50"}}},
+		{"arrows and dashes", "7*8=54 -> wrong; 2+2=4 --- right", []want{{no, "56", "54"}, {yes, "4", "4"}}},
+		{"plus as a list mark", "+ 3+3=7", []want{{no, "6", "7"}}},
+		{"comment", "// 2+2=5", []want{{no, "4", "5"}}},
+		{"spaced dash", "10 – 3 = 8", []want{{no, "7", "8"}}},
+
+		{"silent: goes on from something else", "|x| + 2 = 3+4; a[1] + 2 = 3+4; x'+1 = 3+4; x² + 1 = 3+4", nil},
+		{"silent: programs", "7 // 2 = 4*1; i++ = 3+4; i += 3+4; 5 choose 2 = 10; C(5,2) = 5!/(2!3!)", nil},
+		{"silent: macros", "\\frac{1}{2} + 1 = 3+4; 2^{10} = 1000+1", nil},
+		{"silent: ranges and ratios", "3–5 = 1+1; 3:4 = 6:8+1", nil},
 		{"silent: a percentage of something", "1,000 + 5% of 200 = 1,010", nil},
 		{"silent: variables", "x + 3 = 5, 2x = 6, 3 + x = 4, f(3) = 9, 5 = 2y", nil},
 		{"silent: words that calculate", "3 times 4 + 2 = 14; half of 3+4=2; sqrt 9+16 = 5; 2 plus 3*4 = 15", nil},

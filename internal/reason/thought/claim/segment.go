@@ -95,8 +95,12 @@ func (s *scanner) gradeLeft(g *segment) {
 	case line:
 		g.grade = s.continued(g.lo - 1)
 	case gap:
-		if c := s.text[t.start]; (c == ']' || c == '}') && !first.spaced {
+		c := s.text[t.start]
+		switch {
+		case (c == ']' || c == '}') && !first.spaced:
 			g.grade = unknown // what an index or a macro means is not ours to say
+		case first.kind == sign && (!first.spaced || s.spacedAfter(g.lo)):
+			g.grade = unknown // it goes on from something else: |x| + 3
 		}
 	case opening:
 		g.grade = s.argument(g.lo - 1)
@@ -126,7 +130,7 @@ func (s *scanner) gradeLead(g *segment, t, first token) {
 	switch {
 	case !first.spaced && !dense(lastRune(text)):
 		g.grade = unknown // f(3)
-	case first.kind == sign && (!first.spaced || g.lo+1 < g.hi && s.tokens[g.lo+1].spaced):
+	case first.kind == sign && s.spacedAfter(g.lo):
 		g.grade = unknown // x - 3
 	case first.kind == sign:
 		g.doubt("the sign in front can be an operator")
@@ -135,6 +139,11 @@ func (s *scanner) gradeLead(g *segment, t, first token) {
 	case leads(text) == doubtful:
 		g.doubt("the word " + shorten(text) + " stands before it")
 	}
+}
+
+// spacedAfter reports whether white space follows token i.
+func (s *scanner) spacedAfter(i int) bool {
+	return i+1 < len(s.tokens) && s.tokens[i+1].spaced
 }
 
 // continued grades the end of line i: the next line goes on with an expression
@@ -242,7 +251,7 @@ func (s *scanner) gradeRight(g *segment) {
 		case unknown:
 			g.grade = unknown
 		case doubtful:
-			g.doubt("the word " + shorten(text) + " follows, which may be a unit")
+			g.doubt("the word " + shorten(text) + " follows, which may be a unit or a condition")
 		}
 	default:
 		g.grade = unknown

@@ -8,7 +8,7 @@ import (
 // set makes a lookup table of words.
 func set(words string) map[string]bool {
 	m := map[string]bool{}
-	for _, w := range strings.Fields(words) {
+	for w := range strings.FieldsSeq(words) {
 		m[w] = true
 	}
 	return m
@@ -35,7 +35,12 @@ var (
 	scales = set(`times plus minus over mod modulo of hundred thousand million billion trillion dozen percent percentage
 		squared cubed factorial choose divided multiplied`)
 
-	vague = set(`approximately approx roughly about ish rounded nearly almost`)
+	// vague words say that the number before them is not exact, or not all.
+	vague = set(`approximately approx roughly about ish rounded nearly almost remainder rem rest with if when assuming unless`)
+
+	// roundings, anywhere in a text, make a whole number of a fraction plausible.
+	roundings = set(`round rounds rounded rounding floor floored ceil ceiling integer integers truncate truncated truncates
+		truncating truncation whole quotient approximately approx about roughly estimate estimated`)
 
 	// units can make a true statement of two different numbers: "2*30 = 1 hour".
 	units = set(`s sec secs second seconds ms min mins minute minutes h hr hrs hour hours d day days week weeks month months
@@ -45,7 +50,8 @@ var (
 		radians rad deg cent cents penny pence dollar dollars euro euros usd eur gbp k bn mn pp bp bps ppm pair pairs per
 		score gross unit units`)
 
-	arithmetics = set(`mod modulo modular binary octal hex hexadecimal xor bitwise radix ternary`)
+	arithmetics = set(`mod modulo modular binary octal hex hexadecimal xor bitwise radix ternary floating float floats ieee
+		overflow overflows saturating`)
 )
 
 func lower(s string) string {
@@ -82,25 +88,25 @@ func trails(text string) grade {
 		return unknown
 	case vague[w] || units[w]:
 		return doubtful
-	case utf8.RuneCountInString(w) == 1 && w != "a" && w != "i" && !dense(lastRune(w)):
-		return doubtful
+	case utf8.RuneCountInString(w) == 1 && w != "a" && w != "i" && !dense(lastRune(w)), isDigit(lastRune(w)):
+		return doubtful // a unit, or the R1 of a remainder
 	}
 	return clear
 }
 
-// otherArithmetic returns a reason when the text speaks of an arithmetic in which
-// 9 + 5 may be 2.
-func (s *scanner) otherArithmetic() string {
+// survey looks through all words of the text for those that change what numbers
+// mean wherever they stand: an arithmetic in which 9 + 5 may be 2, and rounding.
+func (s *scanner) survey() {
 	for i, t := range s.tokens {
 		if t.kind != word {
 			continue
 		}
 		w := lower(s.text[t.start:t.end])
-		if arithmetics[w] || w == "base" && s.numbered(i+1) {
-			return "the text speaks of another arithmetic (" + w + ")"
+		s.rounds = s.rounds || roundings[w]
+		if s.otherwise == "" && (arithmetics[w] || w == "base" && s.numbered(i+1)) {
+			s.otherwise = "the text speaks of another arithmetic (" + w + ")"
 		}
 	}
-	return ""
 }
 
 // numbered reports whether a number, in digits or letters, stands at token i or
