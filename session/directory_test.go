@@ -89,9 +89,15 @@ func TestMissesAreEqual(t *testing.T) {
 		o    Owner
 		id   ID
 	}{
-		{"unknown", alice, newID("rs_")}, {"expired", alice, expired}, {"deleted", alice, deleted}, {"foreign", alice, foreign},
-		{"foreign, same subject in another tenant", tenantTwin, foreign}, {"foreign, same subject of another issuer", issuerTwin, foreign},
-		{"empty id", alice, ""}, {"no owner", Owner{}, foreign}, {"a reference", bob, ID(foreign.Ref())},
+		{"unknown", alice, newID("rs_")},
+		{"expired", alice, expired},
+		{"deleted", alice, deleted},
+		{"foreign", alice, foreign},
+		{"foreign, same subject in another tenant", tenantTwin, foreign},
+		{"foreign, same subject of another issuer", issuerTwin, foreign},
+		{"empty id", alice, ""},
+		{"no owner", Owner{}, foreign},
+		{"a reference", bob, ID(foreign.Ref())},
 	} {
 		_, acquire := d.Acquire(t.Context(), c.o, c.id)
 		remove := d.Delete(t.Context(), c.o, c.id)

@@ -148,8 +148,10 @@ func TestSlotRollback(t *testing.T) {
 		do   func() error
 		ok   func(error) bool
 	}{
-		{"error", func() error { return update(func(s *thoughts) error { spoil(s); return failure }) },
-			func(err error) bool { return err == failure }},
+		{
+			"error", func() error { return update(func(s *thoughts) error { spoil(s); return failure }) },
+			func(err error) bool { return err == failure },
+		},
 		{"panic", func() (err error) {
 			defer func() { err = fmt.Errorf("recovered %v", recover()) }()
 			return update(func(s *thoughts) error { spoil(s); panic("at the disco") })

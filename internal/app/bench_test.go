@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -87,16 +88,12 @@ func BenchmarkCall(b *testing.B) {
 	legacy := func(h http.Handler, head map[string]string) map[string]string {
 		w := post(b, h, []byte(initialize), head)
 		out := map[string]string{"Mcp-Session-Id": w.Header().Get("Mcp-Session-Id"), "Mcp-Protocol-Version": "2025-11-25"}
-		for k, v := range head {
-			out[k] = v
-		}
+		maps.Copy(out, head)
 		return out
 	}
 	modern := func(tool string, head map[string]string) map[string]string {
 		out := map[string]string{"Mcp-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": tool}
-		for k, v := range head {
-			out[k] = v
-		}
+		maps.Copy(out, head)
 		return out
 	}
 	plain := map[string]string{"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}

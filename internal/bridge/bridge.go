@@ -206,7 +206,7 @@ func (b *bridge) send(ctx context.Context, text []byte, e *envelope) {
 		if ctx.Err() == nil {
 			b.fail(e, "the server cannot be reached")
 			fmt.Fprintln(b.cfg.Log, "lyceum stdio:", err)
-		} else if context.Cause(ctx) == errInputEnded {
+		} else if errors.Is(context.Cause(ctx), errInputEnded) {
 			b.fail(e, "the input ended before the answer was there")
 		}
 		return
@@ -327,14 +327,14 @@ func (b *bridge) events(body io.Reader) error {
 			return errors.New("an event is too long")
 		}
 		data = append(data, part...)
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
 		if rest, ok := bytes.CutPrefix(bytes.TrimRight(data, "\r\n"), []byte("data:")); ok && len(bytes.TrimSpace(rest)) > 0 {
 			b.line(bytes.TrimSpace(rest))
 		}
 		data = data[:0]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

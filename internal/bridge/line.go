@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"io"
 	"strings"
 )
@@ -37,7 +38,7 @@ func readLines(in io.Reader, most int, lines chan<- line, stop <-chan struct{}) 
 		} else {
 			long, text = true, text[:0]
 		}
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			continue
 		}
 		l := line{text: bytes.Clone(bytes.TrimSpace(text)), tooLong: long}

@@ -94,8 +94,10 @@ func (c Config) withDefaults() Config {
 	}
 	if len(c.Users) == 0 {
 		c.Users = []User{
-			{Sub: "alice", Name: "Alice"}, {Sub: "bob", Name: "Bob"},
-			{Sub: "carol", Name: "Carol", Tenant: "other"}, {Sub: "admin", Name: "Administrator"},
+			{Sub: "alice", Name: "Alice"},
+			{Sub: "bob", Name: "Bob"},
+			{Sub: "carol", Name: "Carol", Tenant: "other"},
+			{Sub: "admin", Name: "Administrator"},
 		}
 	}
 	c.Users = slices.Clone(c.Users)

@@ -75,7 +75,8 @@ func TestTokenBeforeTheServer(t *testing.T) {
 	// Nor does this one take a token whose iss and aud are not of one name.
 	i := newIssuer(t, func(c *devidp.Config) { c.KeyDir = dir })
 	for _, claims := range []map[string]any{
-		{"iss": devidp.LocalIssuer, "aud": resource}, {"iss": issuerURL, "aud": devidp.LocalAudience},
+		{"iss": devidp.LocalIssuer, "aud": resource},
+		{"iss": issuerURL, "aud": devidp.LocalAudience},
 		{"iss": "http://127.0.0.1:9999/dev/idp", "aud": resource},
 	} {
 		bad, err := i.Forge(nil, claims)

@@ -102,8 +102,10 @@ func checkRouting(h http.Header, m *message) *rpcError {
 func checkMeta(m *message) *rpcError {
 	switch {
 	case !slices.Contains(supported, m.meta.version):
-		return &rpcError{status: 400, code: codeVersion, message: "unsupported protocol version",
-			data: map[string]any{"supported": supported, "requested": m.meta.version}}
+		return &rpcError{
+			status: 400, code: codeVersion, message: "unsupported protocol version",
+			data: map[string]any{"supported": supported, "requested": m.meta.version},
+		}
 	case legacyRevision(m.meta.version):
 		return invalidRequest("a request of revision %s belongs to a session that initialize has opened", m.meta.version)
 	case len(m.meta.capabilities) == 0 || m.meta.capabilities[0] != '{':

@@ -53,8 +53,10 @@ type gates struct {
 
 func testTools(g *gates) []tools.Tool {
 	spec := func(name string, lane work.Lane, e tools.Effect) tools.Spec {
-		return tools.Spec{Name: name, Family: "test", Title: name, Summary: "For tests.", Scope: policy.Reason, Lane: lane, Effect: e, Method: "test",
-			Examples: []tools.Example{{Title: "x", Arguments: `{"operation":"` + name + `"}`}}}
+		return tools.Spec{
+			Name: name, Family: "test", Title: name, Summary: "For tests.", Scope: policy.Reason, Lane: lane, Effect: e, Method: "test",
+			Examples: []tools.Example{{Title: "x", Arguments: `{"operation":"` + name + `"}`}},
+		}
 	}
 	code := spec("run_code", work.Inline, tools.ReadOnly)
 	code.Scope = policy.Code
@@ -65,7 +67,8 @@ func testTools(g *gates) []tools.Tool {
 			err := counter.Update(ctx, c.Session, func(s *struct {
 				N    int      `json:"n"`
 				Said []string `json:"said"`
-			}) error {
+			},
+			) error {
 				s.N++
 				s.Said = append(s.Said, in.Text)
 				out.Text = strings.Join(s.Said, ",")

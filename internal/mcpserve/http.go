@@ -60,8 +60,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) wrongMethod(w http.ResponseWriter) {
 	w.Header().Set("Allow", "POST, GET, DELETE")
-	writeBody(w, http.StatusMethodNotAllowed, errorBody(nil, &rpcError{code: reply.Code(fault.MethodNotAllowed),
-		message: "POST a message; GET and DELETE are for the sessions of revisions up to " + rev202511}), s.cfg.WriteTimeout)
+	writeBody(w, http.StatusMethodNotAllowed, errorBody(nil, &rpcError{
+		code:    reply.Code(fault.MethodNotAllowed),
+		message: "POST a message; GET and DELETE are for the sessions of revisions up to " + rev202511,
+	}), s.cfg.WriteTimeout)
 }
 
 // refuse answers with a failure before anything else was written.

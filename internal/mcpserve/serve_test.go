@@ -70,7 +70,7 @@ func TestBadRequests(t *testing.T) {
 	w := newWorld(t)
 	old := w.legacy("alice", rev202511)
 	now := w.modern("alice")
-	meta := func(body string) string { return strings.Replace(modernMeta, "%s", "", 1) }("")
+	meta := strings.Replace(modernMeta, "%s", "", 1)
 	call := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{},` + meta + `}}`
 	modern := func(changes ...func(*http.Request)) []func(*http.Request) {
 		return append([]func(*http.Request){header(headerMethod, "tools/call"), header(headerName, "echo")}, changes...)

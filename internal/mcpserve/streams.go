@@ -35,8 +35,10 @@ func (s *streams) enter(o session.Owner) (leave func(), err error) {
 		return nil, errDraining
 	}
 	if s.per[o] >= s.most {
-		return nil, &fault.Error{Kind: fault.RateLimited, Code: "too_many_streams", RetryAfter: 5 * time.Second,
-			Public: "too many open streams: close one first"}
+		return nil, &fault.Error{
+			Kind: fault.RateLimited, Code: "too_many_streams", RetryAfter: 5 * time.Second,
+			Public: "too many open streams: close one first",
+		}
 	}
 	s.per[o]++
 	s.total++

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -107,7 +108,7 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 	if c.err != nil {
 		in.client.Fail(c.err)
 	}
-	if context.Cause(ctx) == errClientCanceled && h != nil {
+	if h != nil && errors.Is(context.Cause(ctx), errClientCanceled) {
 		// The client has asked not to hear of it any more; the HTTP request
 		// still needs its end.
 		c.x.drop()
@@ -259,8 +260,10 @@ func (c *toolCall) guarded(ctx context.Context, t tools.Tool, parameters json.Ra
 	}()
 	result, err = t.Invoke(ctx, &c.call, parameters)
 	if err == nil && len(result) > c.s.cfg.MaxOutputBytes {
-		return nil, &fault.Error{Kind: fault.TooLarge, Code: "output_too_large",
-			Public: fmt.Sprintf("the result has %d bytes; the limit is %d: ask for less", len(result), c.s.cfg.MaxOutputBytes)}
+		return nil, &fault.Error{
+			Kind: fault.TooLarge, Code: "output_too_large",
+			Public: fmt.Sprintf("the result has %d bytes; the limit is %d: ask for less", len(result), c.s.cfg.MaxOutputBytes),
+		}
 	}
 	return result, err
 }

@@ -24,16 +24,26 @@ const (
 
 // refusalFaults holds what the caller is told.
 var refusalFaults = [refusals]fault.Error{
-	subjectQueueFull: {Kind: fault.RateLimited, Code: "subject_queue_full",
-		Public: "too many of your calls are waiting: let some finish before you send more"},
-	tenantQueueFull: {Kind: fault.RateLimited, Code: "tenant_queue_full",
-		Public: "too many calls of your tenant are waiting: let some finish before you send more"},
-	queueFull: {Kind: fault.Overloaded, Code: "queue_full",
-		Public: "the server is busy and its queue is full: try again later"},
-	queueTimeout: {Kind: fault.Overloaded, Code: "queue_timeout",
-		Public: "the server is busy and the call waited too long for its turn: try again later"},
-	draining: {Kind: fault.Overloaded, Code: "draining",
-		Public: "the server is shutting down and takes no new work: try again"},
+	subjectQueueFull: {
+		Kind: fault.RateLimited, Code: "subject_queue_full",
+		Public: "too many of your calls are waiting: let some finish before you send more",
+	},
+	tenantQueueFull: {
+		Kind: fault.RateLimited, Code: "tenant_queue_full",
+		Public: "too many calls of your tenant are waiting: let some finish before you send more",
+	},
+	queueFull: {
+		Kind: fault.Overloaded, Code: "queue_full",
+		Public: "the server is busy and its queue is full: try again later",
+	},
+	queueTimeout: {
+		Kind: fault.Overloaded, Code: "queue_timeout",
+		Public: "the server is busy and the call waited too long for its turn: try again later",
+	},
+	draining: {
+		Kind: fault.Overloaded, Code: "draining",
+		Public: "the server is shutting down and takes no new work: try again",
+	},
 }
 
 const maxRetryAfter = time.Minute

@@ -64,9 +64,11 @@ func TestShapes(t *testing.T) {
 // answer is a result or a failure that names a parameter.
 func FuzzTables(f *testing.F) {
 	for _, seed := range [][4]string{
-		{"maximin", `{"a":{"s":1}}`, `{"s":1}`, `[]`}, {"evpi", `[[1,2],[3,4]]`, `["1/2",0.5]`, `[[1,"1/3"],[3,1]]`},
+		{"maximin", `{"a":{"s":1}}`, `{"s":1}`, `[]`},
+		{"evpi", `[[1,2],[3,4]]`, `["1/2",0.5]`, `[[1,"1/3"],[3,1]]`},
 		{"ahp", `{"A":[1,null]}`, `null`, `{"criteria":[{"a":"x","b":"y","value":2}],"options":{"x":[[1,2],[0.5,1]]}}`},
-		{"ahp", `""`, `"[1]"`, `{"options":[{"a":"A","b":"B","value":"1/9"}]}`}, {"multi-criteria", `[]`, `{}`, `"x <= 3"`},
+		{"ahp", `""`, `"[1]"`, `{"options":[{"a":"A","b":"B","value":"1/9"}]}`},
+		{"multi-criteria", `[]`, `{}`, `"x <= 3"`},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}

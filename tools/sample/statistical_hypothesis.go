@@ -89,8 +89,10 @@ func readData(in Input) (data, error) {
 		return d, err
 	}
 	for i, s := range in.Summaries {
-		d.moments = append(d.moments, stats.Sample{Field: fmt.Sprintf("summaries[%d]", i),
-			Moments: stats.Moments{N: s.N, Mean: s.Mean, Variance: s.SD * s.SD}})
+		d.moments = append(d.moments, stats.Sample{
+			Field:   fmt.Sprintf("summaries[%d]", i),
+			Moments: stats.Moments{N: s.N, Mean: s.Mean, Variance: s.SD * s.SD},
+		})
 	}
 	return d, nil
 }
@@ -294,8 +296,10 @@ const maxRepeated = 200
 
 // suggest proposes a test by ranks where the normal distribution is doubtful.
 func suggest(c *tools.Call, in Input, t *stats.Test) {
-	instead := map[string]string{"t_one_sample": "wilcoxon_signed_rank", "t_paired": "wilcoxon_signed_rank",
-		"t_pooled": "mann_whitney", "t_welch": "mann_whitney", "anova": "kruskal_wallis"}[t.Test]
+	instead := map[string]string{
+		"t_one_sample": "wilcoxon_signed_rank", "t_paired": "wilcoxon_signed_rank",
+		"t_pooled": "mann_whitney", "t_welch": "mann_whitney", "anova": "kruskal_wallis",
+	}[t.Test]
 	if instead == "" || t.N > maxRepeated {
 		return
 	}

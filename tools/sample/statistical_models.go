@@ -248,8 +248,10 @@ func bootstrap(ctx context.Context, c *tools.Call, in Input, out *Output) error 
 
 // plan is mode power.
 func plan(ctx context.Context, c *tools.Call, in Input, out *Output) error {
-	d := stats.Design{Test: in.Design, N: in.N, Power: in.Power, Effect: in.Effect,
-		Options: stats.Options{Alternative: stats.Alternative(in.Alternative), Alpha: in.Alpha}}
+	d := stats.Design{
+		Test: in.Design, N: in.N, Power: in.Power, Effect: in.Effect,
+		Options: stats.Options{Alternative: stats.Alternative(in.Alternative), Alpha: in.Alpha},
+	}
 	if in.Design == "proportion" {
 		if len(in.Proportions) != 2 {
 			return tools.Bad("parameters.proportions", "the two proportions, such as [0.5, 0.75]", in.Proportions)

@@ -120,7 +120,7 @@ func TestEveryModeStatesMethodAssumptionsAndN(t *testing.T) {
 }
 
 func TestAncestorContract(t *testing.T) {
-	e, out := must(t, `{"data":[2,4,4,4,5,5,7,9]}`) // mode defaults to summary
+	_, out := must(t, `{"data":[2,4,4,4,5,5,7,9]}`) // mode defaults to summary
 	if s := out.Stats; s.Mean != 5 || *s.Variance != 4 || *s.Stddev != 2 || s.Min != 2 || s.Max != 9 || s.N != 8 || out.Mode != "summary" {
 		t.Errorf("stats %+v", s)
 	}

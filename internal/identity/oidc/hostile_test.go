@@ -136,8 +136,10 @@ func hostile() map[string]struct{ token, reason string } {
 		"with at_hash":          {es.token(nil, fields{"at_hash": "h"}), "not_an_access_token"},
 		"with events":           {es.token(nil, fields{"events": fields{}}), "not_an_access_token"},
 		"DPoP-bound":            {es.token(nil, fields{"cnf": fields{"jkt": "abc"}}), "sender_constrained"},
-		"bound to a certificate": {es.token(nil, fields{"cnf": fields{"x5t#S256": "abc"}}),
-			"sender_constrained"},
+		"bound to a certificate": {
+			es.token(nil, fields{"cnf": fields{"x5t#S256": "abc"}}),
+			"sender_constrained",
+		},
 
 		// Issuer and audience.
 		"another issuer":           {es.token(nil, fields{"iss": "https://evil.example"}), "unknown_issuer"},

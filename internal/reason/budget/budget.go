@@ -94,8 +94,10 @@ func (m *Meter) Step(n int64) bool {
 	return true
 }
 
+// look checks the clock and the context and yields. It sets the next time to
+// look only when the computation may go on: one that asks again after it was
+// told to stop is told so again.
 func (m *Meter) look() bool {
-	m.until = m.steps + check
 	if m.ctx.Err() != nil {
 		return false
 	}
@@ -106,13 +108,19 @@ func (m *Meter) look() bool {
 	if m.yield != nil && m.yield(m.ctx) != nil {
 		return false
 	}
-	return m.ctx.Err() == nil
+	if m.ctx.Err() != nil {
+		return false
+	}
+	m.until = m.steps + check
+	return true
 }
 
 // Grow counts n nodes and reports whether they fit.
 func (m *Meter) Grow(n int64) bool {
 	if m.limits.Nodes > 0 && m.nodes+n > m.limits.Nodes {
-		m.hit = Nodes
+		if m.hit == None {
+			m.hit = Nodes
+		}
 		return false
 	}
 	m.nodes += n
@@ -127,7 +135,7 @@ func (m *Meter) Err() error {
 	return nil
 }
 
-// Hit returns the limit that was met.
+// Hit returns the limit that was met first.
 func (m *Meter) Hit() Hit { return m.hit }
 
 // Used returns the steps and nodes counted so far.

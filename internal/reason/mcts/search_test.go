@@ -264,12 +264,14 @@ func (g tableGame) Player(s []float64) int {
 	}
 	return 1 + int(g.hash(s, 1)%2) // not always alternating
 }
+
 func (g tableGame) Actions(s []float64, buf []int) ([]int, error) {
 	if s[0] == 5 || s[0] > 0 && g.hash(s, 2)%5 == 0 {
 		return buf, nil
 	}
 	return append(buf, 0, 1, 2)[:len(buf)+1+int(g.hash(s, 3)%3)], nil
 }
+
 func (g tableGame) Apply(s []float64, a int, _ *rand.Rand) (int, float64, error) {
 	s[0]++
 	s[1] = 4*s[1] + float64(a)

@@ -43,8 +43,10 @@ func Update(prior map[string]float64, evidence []map[string]float64) (*Posterior
 	if len(evidence)*len(names) > maxEvidence {
 		return nil, wrong("likelihoods", fmt.Sprintf("at most %d numbers", maxEvidence), len(evidence)*len(names))
 	}
-	out := &Posterior{Prior: map[string]float64{}, Likelihood: map[string]float64{}, Posterior: map[string]float64{},
-		BayesFactor: map[string]float64{}, N: len(evidence), Notes: []string{}}
+	out := &Posterior{
+		Prior: map[string]float64{}, Likelihood: map[string]float64{}, Posterior: map[string]float64{},
+		BayesFactor: map[string]float64{}, N: len(evidence), Notes: []string{},
+	}
 	total := total(prior, names)
 	if math.Abs(total-1) > 1e-9 {
 		out.Notes = append(out.Notes, fmt.Sprintf("the prior added up to %g and was divided by it", total))

@@ -149,8 +149,10 @@ func (b *Bootstrap) describe(values []float64, level float64) {
 		r.add(v)
 	}
 	b.Resamples, b.Bias, b.SE = len(values), known(r.mean-b.Estimate), known(math.Sqrt(r.m2/(r.n-1)))
-	b.Percentile = &Interval{Low: known(quantile(values, (1-level)/2)), High: known(quantile(values, (1+level)/2)),
-		Level: level, Method: "percentile (Efron 1979)"}
+	b.Percentile = &Interval{
+		Low: known(quantile(values, (1-level)/2)), High: known(quantile(values, (1+level)/2)),
+		Level: level, Method: "percentile (Efron 1979)",
+	}
 	b.Assumptions = []Assumption{
 		{Name: "independent observations", Status: NotChecked, Detail: "follows from how the data were collected"},
 		{Name: "sample large enough to stand for its population", Status: NotChecked, Detail: "intervals of fewer than about 20 values are too short"},

@@ -182,11 +182,11 @@ func Independence(table [][]float64, yates bool, o Options) (*Test, error) {
 	if yates && !square {
 		return nil, wrong("yates", "false: the correction is for 2x2 tables", "true")
 	}
-	plain, _, worst := c.chi(false)
+	plain, worst := c.chi(false)
 	x := plain
 	method := "Pearson chi-squared test of independence"
 	if yates {
-		x, _, _ = c.chi(true)
+		x, _ = c.chi(true)
 		method += ", Yates correction"
 	}
 	df := float64((len(c.rows) - 1) * (len(c.cols) - 1))
@@ -210,9 +210,10 @@ func Independence(table [][]float64, yates bool, o Options) (*Test, error) {
 
 // chi returns the statistic and names the cell with the largest adjusted
 // residual (Haberman 1973).
-func (c *contingency) chi(yates bool) (x, residual float64, where string) {
+func (c *contingency) chi(yates bool) (x float64, where string) {
 	var s sum
 	var at [2]int
+	var residual float64
 	for i, row := range c.cells {
 		for j, v := range row {
 			e := c.rows[i] / c.n * c.cols[j]
@@ -227,7 +228,7 @@ func (c *contingency) chi(yates bool) (x, residual float64, where string) {
 			}
 		}
 	}
-	return s.value(), residual, fmt.Sprintf("largest adjusted residual: %.4g in table[%d][%d]", residual, at[0], at[1])
+	return s.value(), fmt.Sprintf("largest adjusted residual: %.4g in table[%d][%d]", residual, at[0], at[1])
 }
 
 func (c *contingency) expected() (least float64, small int) {
@@ -253,6 +254,8 @@ func (t *Test) phi(c *contingency, o Options) {
 	da, db := 2*a-1, 2*b-1
 	v := 1 - phi*phi + phi*(1+phi*phi/2)*da*db/math.Sqrt(ra*rb) - 0.75*phi*phi*(da*da/ra+db*db/rb)
 	half := normQuantile(1-o.Alpha/2) * math.Sqrt(max(0, v)/c.n)
-	t.effect(Estimate{Name: "phi", Value: known(phi),
-		Interval: between(max(-1, phi-half), min(1, phi+half), o, "delta method (Bishop et al. 1975)")})
+	t.effect(Estimate{
+		Name: "phi", Value: known(phi),
+		Interval: between(max(-1, phi-half), min(1, phi+half), o, "delta method (Bishop et al. 1975)"),
+	})
 }

@@ -91,10 +91,14 @@ func TestMomentsStandInForValues(t *testing.T) {
 	x, y := Sample{Field: "summaries[0]", Moments: a}, Sample{Field: "summaries[1]", Moments: b}
 	for name, pair := range map[string][2]*Test{
 		"one": {must[*Test](t)(TTestOne(free(), values("x", sleep1), 1, two)), must[*Test](t)(TTestOne(free(), x, 1, two))},
-		"pooled": {must[*Test](t)(TTestPooled(free(), values("x", sleep1), values("y", sleep2), 0, two)),
-			must[*Test](t)(TTestPooled(free(), x, y, 0, two))},
-		"Welch": {must[*Test](t)(TTestWelch(free(), values("x", sleep1), values("y", sleep2), 0, two)),
-			must[*Test](t)(TTestWelch(free(), x, y, 0, two))},
+		"pooled": {
+			must[*Test](t)(TTestPooled(free(), values("x", sleep1), values("y", sleep2), 0, two)),
+			must[*Test](t)(TTestPooled(free(), x, y, 0, two)),
+		},
+		"Welch": {
+			must[*Test](t)(TTestWelch(free(), values("x", sleep1), values("y", sleep2), 0, two)),
+			must[*Test](t)(TTestWelch(free(), x, y, 0, two)),
+		},
 	} {
 		near(t, name+": p", pair[1].PValue, pair[0].PValue, 1e-14)
 		if pair[1].N != pair[0].N {

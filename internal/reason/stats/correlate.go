@@ -138,8 +138,10 @@ func Spearman(m *budget.Meter, x, y []float64, o Options) (*Test, error) {
 		t.PValue = max(t.PValue, o.ways()*math.Exp(-logGamma(n+1)))
 		t.assume("t approximation", NotChecked, "good for 10 or more pairs; %d groups of ties in x, %d in y", tx.groups, ty.groups)
 	}
-	t.effect(Estimate{Name: "Spearman rho", Value: known(r),
-		Interval: t.fisherZ(r, math.Sqrt((1+r*r/2)/(n-3)), o, "Fisher z, variance of Bonett & Wright 2000")})
+	t.effect(Estimate{
+		Name: "Spearman rho", Value: known(r),
+		Interval: t.fisherZ(r, math.Sqrt((1+r*r/2)/(n-3)), o, "Fisher z, variance of Bonett & Wright 2000"),
+	})
 	t.independent()
 	return t, nil
 }
@@ -220,8 +222,10 @@ func Kendall(m *budget.Meter, x, y []float64, o Options) (*Test, error) {
 		z := k.s / math.Sqrt(k.variance(n))
 		t.decide("z", z, o.p(normCDF(z), normSF(z)), asymptotic)
 	}
-	t.effect(Estimate{Name: "Kendall tau-b", Value: known(tau),
-		Interval: t.fisherZ(tau, math.Sqrt(0.437/(n-4)), o, "Fisher z, variance of Fieller, Hartley & Pearson 1957")})
+	t.effect(Estimate{
+		Name: "Kendall tau-b", Value: known(tau),
+		Interval: t.fisherZ(tau, math.Sqrt(0.437/(n-4)), o, "Fisher z, variance of Fieller, Hartley & Pearson 1957"),
+	})
 	t.independent()
 	return t, nil
 }

@@ -173,8 +173,10 @@ func (mc *MonteCarlo) event(text string, all drawn, failure error, level float64
 	n, k := float64(all.events), float64(all.hits)
 	p := k / n
 	low, high := Wilson(k, n, level)
-	mc.Event = &EventEstimate{Event: text, Hits: all.hits, Probability: p, SE: math.Sqrt(p * (1 - p) / n),
-		Interval: &Interval{Low: known(low), High: known(high), Level: level, Method: "Wilson score"}}
+	mc.Event = &EventEstimate{
+		Event: text, Hits: all.hits, Probability: p, SE: math.Sqrt(p * (1 - p) / n),
+		Interval: &Interval{Low: known(low), High: known(high), Level: level, Method: "Wilson score"},
+	}
 	if missed := mc.Samples - mc.Undefined - all.events; missed > 0 {
 		mc.note("the event is undefined on %d draws, which are left out", missed)
 	}

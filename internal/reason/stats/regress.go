@@ -268,8 +268,10 @@ func (f *fit) leverage() float64 {
 }
 
 func (r *Regression) add(name string, b, se, crit, level float64) {
-	c := Coefficient{Name: name, Estimate: b, SE: se,
-		Interval: &Interval{Low: known(b - crit*se), High: known(b + crit*se), Level: level, Method: "Student t"}}
+	c := Coefficient{
+		Name: name, Estimate: b, SE: se,
+		Interval: &Interval{Low: known(b - crit*se), High: known(b + crit*se), Level: level, Method: "Student t"},
+	}
 	if t := b / se; known(t) != nil {
 		c.T, c.P = known(t), known(clamp(2*tSF(math.Abs(t), float64(r.DF))))
 	}

@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"slices"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 )
@@ -104,8 +105,8 @@ func shapiroP(w, n float64) float64 {
 // poly evaluates c[0] + c[1]·x + c[2]·x² + ….
 func poly(x float64, c ...float64) float64 {
 	var v float64
-	for i := len(c) - 1; i >= 0; i-- {
-		v = v*x + c[i]
+	for _, k := range slices.Backward(c) {
+		v = v*x + k
 	}
 	return v
 }

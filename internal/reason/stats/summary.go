@@ -116,9 +116,7 @@ func checkSummary(x []float64, o SummaryOptions) error {
 	return nil
 }
 
-func (s *Summary) note(format string, args ...any) {
-	s.Notes = append(s.Notes, fmt.Sprintf(format, args...))
-}
+func (s *Summary) note(text string) { s.Notes = append(s.Notes, text) }
 
 func (s *Summary) spread(c central, level float64) {
 	sd := c.scale * math.Sqrt(c.m2)

@@ -79,8 +79,10 @@ func (t *Test) finishZ(name string, v, mu, se, sigma float64, o Options) error {
 	t.decide("z", z, o.p(normCDF(z), normSF(z)), exact)
 	t.estimate(name, v, o.around(v, se, normQuantile, "normal"))
 	half := normQuantile(1-o.Alpha/2) * se
-	t.effect(Estimate{Name: "Cohen d", Value: known((v - mu) / sigma),
-		Interval: between((v-mu-half)/sigma, (v-mu+half)/sigma, o, "normal, known standard deviation")})
+	t.effect(Estimate{
+		Name: "Cohen d", Value: known((v - mu) / sigma),
+		Interval: between((v-mu-half)/sigma, (v-mu+half)/sigma, o, "normal, known standard deviation"),
+	})
 	t.independent()
 	t.assume("known standard deviation", NotChecked, "taken from the call; with one estimated from these data use a t test")
 	t.assume("normal distribution", NotChecked, "of the population, or a sample large enough for the central limit theorem")
