@@ -128,7 +128,7 @@ func TestAncestorContract(t *testing.T) {
 	near(t, "posterior", out.Bayes.Posterior["sick"], 1.0/6, 1e-15)
 	near(t, "evidence", *out.Bayes.Evidence, 0.0594, 1e-15)
 	near(t, "prior", out.Bayes.Prior["sick"], 0.01, 1e-15)
-	e, out = must(t, `{"mode":"monte_carlo","samples":[1,2,3,4,100]}`)
+	e, out := must(t, `{"mode":"monte_carlo","samples":[1,2,3,4,100]}`)
 	if r := out.MonteCarlo; r.Samples != 5 || r.Mean != 22 || r.Percentile["p50"] != 3 || e.Basis != tools.ClientSupplied || e.Seed != nil {
 		t.Errorf("mcResult %+v, basis %s, seed %v", r, e.Basis, e.Seed)
 	}
