@@ -94,8 +94,8 @@ func (s *site) Server() (string, time.Time) {
 }
 
 // open opens a session and leaves it idle.
-func (s *site) open(d *session.Directory, owner session.Owner, p session.Params) session.ID {
-	h := s.hold(d, owner, p)
+func (s *site) open(d *session.Directory, owner session.Owner) session.ID {
+	h := s.hold(d, owner, session.Params{})
 	h.Release()
 	return h.ID()
 }
@@ -195,10 +195,10 @@ func TestSession(t *testing.T) {
 func TestFilters(t *testing.T) {
 	s := newSite(t)
 	refs := map[string]string{}
-	refs["a"] = s.open(s.sessions, alice, session.Params{}).Ref()
-	refs["b"] = s.open(s.sessions, bob, session.Params{}).Ref()
-	refs["c"] = s.open(s.sessions, carol, session.Params{}).Ref()
-	refs["t"] = s.open(s.transports, alice, session.Params{}).Ref()
+	refs["a"] = s.open(s.sessions, alice).Ref()
+	refs["b"] = s.open(s.sessions, bob).Ref()
+	refs["c"] = s.open(s.sessions, carol).Ref()
+	refs["t"] = s.open(s.transports, alice).Ref()
 	held := s.hold(s.sessions, bob, session.Params{})
 	t.Cleanup(held.Release)
 	refs["h"] = held.ID().Ref()
@@ -246,8 +246,8 @@ func TestPages(t *testing.T) {
 		s := newSite(t)
 		var lasting, passing []string
 		for range n {
-			lasting = append(lasting, s.open(s.sessions, alice, session.Params{}).Ref())
-			passing = append(passing, s.open(s.sessions, bob, session.Params{}).Ref())
+			lasting = append(lasting, s.open(s.sessions, alice).Ref())
+			passing = append(passing, s.open(s.sessions, bob).Ref())
 		}
 		for _, limit := range []int{3, 20, 100} {
 			var seen []Session
@@ -262,7 +262,7 @@ func TestPages(t *testing.T) {
 					break
 				}
 				query.Set("cursor", *page.NextCursor)
-				s.open(s.transports, carol, session.Params{})
+				s.open(s.transports, carol)
 				if len(passing) > 0 && draw.IntN(2) == 0 {
 					if err := s.EndSession(t.Context(), passing[0]); err != nil {
 						t.Fatal(err)
@@ -315,7 +315,7 @@ func TestSameMoment(t *testing.T) {
 
 func TestBadParameters(t *testing.T) {
 	s := newSite(t)
-	id := s.open(s.sessions, alice, session.Params{})
+	id := s.open(s.sessions, alice)
 	long := strings.Repeat("ü", maxReason+1)
 	for _, tt := range []struct {
 		method, path string
@@ -358,7 +358,7 @@ func TestBadParameters(t *testing.T) {
 
 func TestScopes(t *testing.T) {
 	s := newSite(t)
-	ref := s.open(s.sessions, alice, session.Params{}).Ref()
+	ref := s.open(s.sessions, alice).Ref()
 	for _, r := range (&server{Deps: s.deps}).restRoutes() {
 		path := strings.Replace(r.pattern, "{ref}", ref, 1)
 		if w := s.do(r.method, path, ""); w.Code != http.StatusUnauthorized || w.Header().Get("WWW-Authenticate") == "" {
@@ -389,8 +389,8 @@ func TestScopes(t *testing.T) {
 
 func TestEnd(t *testing.T) {
 	s := newSite(t)
-	idle := s.open(s.sessions, alice, session.Params{})
-	transport := s.open(s.transports, alice, session.Params{})
+	idle := s.open(s.sessions, alice)
+	transport := s.open(s.transports, alice)
 	busy := s.hold(s.sessions, bob, session.Params{})
 	t.Cleanup(busy.Release)
 	ends := busy.Context()
@@ -438,8 +438,8 @@ func TestEnd(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	s := newSite(t)
-	s.open(s.sessions, alice, session.Params{})
-	s.open(s.transports, bob, session.Params{})
+	s.open(s.sessions, alice)
+	s.open(s.transports, bob)
 	busy := s.hold(s.sessions, bob, session.Params{})
 	t.Cleanup(busy.Release)
 	ticket, err := s.scheduler.Acquire(t.Context(), work.Claim{Tenant: "acme", Subject: "bob", Lane: work.Batch})

@@ -1,82 +1,94 @@
 package web
 
 import (
+	"container/list"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"sync"
 	"time"
 )
 
-// shelf keeps values under unguessable keys until they expire. It is bounded:
-// when it is full, what expires first makes room.
-type shelf[T any] struct {
-	most int
+// Bounds of what is remembered.
+const (
+	maxLogins   = 1000 // begun and not finished
+	maxVisitors = 1000 // logged in
+	maxNotes    = 1000 // why sessions were ended
+	loginTTL    = 10 * time.Minute
+	noteTTL     = 10 * time.Minute
+)
 
-	mu    sync.Mutex
-	items map[string]item[T]
+// shelf remembers values by name until their time is over. When it is full, what
+// was put there first makes room. It keeps a digest of each name and not the
+// name, so that nothing in memory opens anything.
+type shelf[V any] struct {
+	limit int
+
+	mu sync.Mutex
+	// Owned by mu.
+	items map[[sha256.Size]byte]*list.Element
+	order *list.List // of item[V], oldest first
 }
 
-type item[T any] struct {
-	value   T
-	expires time.Time
+type item[V any] struct {
+	key   [sha256.Size]byte
+	value V
+	until time.Time
 }
 
-func newShelf[T any](most int) *shelf[T] { return &shelf[T]{most: most, items: map[string]item[T]{}} }
+func newShelf[V any](limit int) *shelf[V] {
+	return &shelf[V]{limit: limit, items: make(map[[sha256.Size]byte]*list.Element), order: list.New()}
+}
 
-// put keeps v until expires and returns its key, 256 random bits.
-func (s *shelf[T]) put(v T, expires time.Time) string {
-	var b [32]byte
-	_, _ = rand.Read(b[:]) // crypto/rand.Read never fails
-	key := base64.RawURLEncoding.EncodeToString(b[:])
+// newName returns a name that nobody guesses: 256 random bits.
+func newName() string {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// put adds or replaces, and returns what had to go for it.
+func (s *shelf[V]) put(name string, value V, until, now time.Time) (gone []V) {
+	key := sha256.Sum256([]byte(name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.items) >= s.most {
-		s.makeRoomLocked()
+	if e := s.items[key]; e != nil {
+		gone = append(gone, s.removeLocked(e))
 	}
-	s.items[key] = item[T]{v, expires}
-	return key
+	for e := s.order.Front(); e != nil && (s.order.Len() >= s.limit || !now.Before(e.Value.(item[V]).until)); e = s.order.Front() {
+		gone = append(gone, s.removeLocked(e))
+	}
+	s.items[key] = s.order.PushBack(item[V]{key, value, until})
+	return gone
 }
 
-func (s *shelf[T]) makeRoomLocked() {
-	now := time.Now()
-	oldest := ""
-	for k, it := range s.items {
-		if !it.expires.After(now) {
-			delete(s.items, k)
-		} else if oldest == "" || it.expires.Before(s.items[oldest].expires) {
-			oldest = k
-		}
-	}
-	if len(s.items) >= s.most {
-		delete(s.items, oldest)
-	}
-}
-
-// get returns the value under key, unless it has expired.
-func (s *shelf[T]) get(key string) (T, bool) {
+// get returns the value of that name, unless its time is over.
+func (s *shelf[V]) get(name string, now time.Time) (value V, ok bool) {
+	key := sha256.Sum256([]byte(name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	it, ok := s.items[key]
-	if ok && !it.expires.After(time.Now()) {
-		delete(s.items, key)
-		ok = false
+	e := s.items[key]
+	if e == nil || !now.Before(e.Value.(item[V]).until) {
+		return value, false
 	}
-	if !ok {
-		var none T
-		return none, false
-	}
-	return it.value, true
+	return e.Value.(item[V]).value, true
 }
 
-// take is get, once.
-func (s *shelf[T]) take(key string) (T, bool) {
-	v, ok := s.get(key)
-	s.drop(key)
-	return v, ok
-}
-
-func (s *shelf[T]) drop(key string) {
+// take removes what has that name, and returns it unless its time is over.
+func (s *shelf[V]) take(name string, now time.Time) (value V, ok bool) {
+	key := sha256.Sum256([]byte(name))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.items, key)
+	e := s.items[key]
+	if e == nil {
+		return value, false
+	}
+	until := e.Value.(item[V]).until
+	return s.removeLocked(e), now.Before(until)
+}
+
+func (s *shelf[V]) removeLocked(e *list.Element) V {
+	it := s.order.Remove(e).(item[V])
+	delete(s.items, it.key)
+	return it.value
 }

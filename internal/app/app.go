@@ -234,7 +234,7 @@ func (a *App) ListenURL() string { return "http://" + dialable(a.Addr()) }
 // AdminURL returns the URL of the page.
 func (a *App) AdminURL() string {
 	if a.adminLn != nil {
-		return "http://" + a.adminLn.Addr().String() + "/admin/"
+		return "http://" + dialable(a.adminLn.Addr().String()) + "/admin/"
 	}
 	return a.baseURL + "/admin/"
 }
