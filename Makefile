@@ -15,7 +15,7 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLA
 BENCH          ?= .
 COUNT          ?= 6
 BENCH_PACKAGES ?= ./middleware/... ./session/... ./tools/... ./internal/event/... ./internal/identity/... \
-	./internal/mcpserve/... ./internal/reply/... ./internal/telemetry/... ./internal/work/...
+	./internal/app/... ./internal/jsonscan/... ./internal/load/... ./internal/mcpserve/... ./internal/reply/... ./internal/telemetry/... ./internal/work/...
 
 # make fuzz FUZZ=FuzzFile FUZZTIME=5m
 FUZZ     ?= .

@@ -32,6 +32,7 @@ type cli struct {
 	Stdio   stdioCmd   `cmd:"" help:"Speak MCP over stdin and stdout."`
 	Token   tokenCmd   `cmd:"" help:"Print an access token of the development identity provider."`
 	Call    callCmd    `cmd:"" help:"Run one operation and print its result."`
+	Bench   benchCmd   `cmd:"" help:"Measure a running server with bounded load."`
 	Config  configCmd  `cmd:"" help:"Check, print or describe the configuration."`
 	Health  healthCmd  `cmd:"" help:"Exit with status 0 if a server is ready."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -75,7 +76,7 @@ func run(ctx context.Context, args []string, p process) error {
 	if err != nil {
 		return fmt.Errorf("%w (lyceum --help shows how)", err)
 	}
-	selected, ok := parsed.Selected().Target.Addr().Interface().(command)
+	selected, ok := reflect.TypeAssert[command](parsed.Selected().Target.Addr())
 	if !ok {
 		return errors.New("no such command")
 	}

@@ -121,8 +121,10 @@ func TestTypeScriptSDK(t *testing.T) {
 func TestInspector(t *testing.T) {
 	p := serve(t)
 	inspect := func(args ...string) (string, error) {
-		base := []string{"node_modules/.bin/mcp-inspector", "--cli", "--server-url", p.url + "/mcp", "--transport", "http",
-			"--header", "Authorization: Bearer " + p.token("--sub", "inspector"), "--format", "json", "-q"}
+		base := []string{
+			"node_modules/.bin/mcp-inspector", "--cli", "--server-url", p.url + "/mcp", "--transport", "http",
+			"--header", "Authorization: Bearer " + p.token("--sub", "inspector"), "--format", "json", "-q",
+		}
 		out, err := node(t, nil, append(base, args...)...)
 		return string(out), err
 	}
