@@ -53,17 +53,21 @@ func NewGate(places int) *Gate {
 	return g
 }
 
-// Enter takes a place. The place is reserved by one atomic addition, so that two
-// requests can never both get the last one.
+// Enter takes a place. It counts up only while there is room, so that two
+// requests can never both get the last one and a refused one takes up nothing.
 func (g *Gate) Enter(context.Context) (func(), error) {
 	if g.closed.Load() {
 		return nil, &fault.Error{Kind: fault.Overloaded, Code: "draining", RetryAfter: 2 * time.Second, Public: "the server is shutting down"}
 	}
-	if g.in.Add(1) > g.places {
-		g.in.Add(-1)
-		return nil, &fault.Error{Kind: fault.Overloaded, Code: "too_many_in_flight", RetryAfter: time.Second, Public: "too many requests are in flight"}
+	for {
+		n := g.in.Load()
+		if n >= g.places {
+			return nil, &fault.Error{Kind: fault.Overloaded, Code: "too_many_in_flight", RetryAfter: time.Second, Public: "too many requests are in flight"}
+		}
+		if g.in.CompareAndSwap(n, n+1) {
+			return g.leave, nil
+		}
 	}
-	return g.leave, nil
 }
 
 // Close refuses all that come from now on. Those inside stay.

@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -15,56 +16,57 @@ import (
 func Body(limit int64, within time.Duration) Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Body == nil || r.Body == http.NoBody {
+				next.ServeHTTP(w, r)
+				return
+			}
+			b := &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), w: w, timed: within > 0}
+			b.deadline(time.Now().Add(within))
 			if r.ContentLength > limit {
 				w.Header().Set("Connection", "close")
 				fail(w, r, fault.Newf(fault.TooLarge, "the body has %d bytes; the limit is %d", r.ContentLength, limit))
 				return
 			}
-			if r.Body != nil && r.Body != http.NoBody {
-				r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, limit), w: w, within: within}
-			}
+			r.Body = b
 			next.ServeHTTP(w, r)
 		})
 	}
 }
 
-// timedBody sets the connection's read deadline at the first read and takes it
-// away after the last: a deadline left behind would look like a client that
-// went away.
+// timedBody takes the connection's read deadline away when the body has ended: a
+// deadline left behind would look like a client that went away. One that has not
+// ended keeps it, whether or not anybody reads: before it answers, the server
+// itself reads what a handler left, and a client that stalls would hold it there
+// for good.
 type timedBody struct {
 	io.ReadCloser
-	w       http.ResponseWriter
-	within  time.Duration
-	started bool
-	ended   bool
+	w     http.ResponseWriter
+	timed bool
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	if !b.started {
-		b.started = true
-		b.deadline(time.Now().Add(b.within))
-	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		b.end()
 	}
 	return n, err
 }
 
 func (b *timedBody) Close() error {
-	b.end()
-	return b.ReadCloser.Close()
+	err := b.ReadCloser.Close()
+	if err == nil {
+		b.end()
+	}
+	return err
 }
 
 func (b *timedBody) end() {
-	if b.started && !b.ended {
-		b.ended = true
-		b.deadline(time.Time{})
-	}
+	b.deadline(time.Time{})
+	b.timed = false
 }
 
 func (b *timedBody) deadline(t time.Time) {
-	if b.within > 0 {
+	if b.timed {
 		_ = http.NewResponseController(b.w).SetReadDeadline(t) // recorders have none
 	}
 }

@@ -248,10 +248,20 @@ func TestOrigins(t *testing.T) {
 		host, origin string
 		want         int
 	}{
-		{"lyceum.example", "", 200}, {"LYCEUM.example:443", "", 200}, {"[::1]:8383", "", 200}, {"evil.example", "", 403}, {"", "", 403},
-		{"lyceum.example", "https://lyceum.example", 200}, {"127.0.0.1:8383", "http://127.0.0.1:9999", 200}, {"lyceum.example", "https://app.example:8443", 200},
-		{"lyceum.example", "https://app.example", 403}, {"lyceum.example", "null", 403}, {"lyceum.example", "https://lyceum.example.evil.example", 403},
-		{"lyceum.example", "file://lyceum.example", 403}, {"lyceum.example", "https://user@lyceum.example", 403}, {"lyceum.example", "https://lyceum.example/path", 403},
+		{"lyceum.example", "", 200},
+		{"LYCEUM.example:443", "", 200},
+		{"[::1]:8383", "", 200},
+		{"evil.example", "", 403},
+		{"", "", 403},
+		{"lyceum.example", "https://lyceum.example", 200},
+		{"127.0.0.1:8383", "http://127.0.0.1:9999", 200},
+		{"lyceum.example", "https://app.example:8443", 200},
+		{"lyceum.example", "https://app.example", 403},
+		{"lyceum.example", "null", 403},
+		{"lyceum.example", "https://lyceum.example.evil.example", 403},
+		{"lyceum.example", "file://lyceum.example", 403},
+		{"lyceum.example", "https://user@lyceum.example", 403},
+		{"lyceum.example", "https://lyceum.example/path", 403},
 	}
 	for _, tt := range tests {
 		r := httptest.NewRequest("POST", "/mcp", nil)

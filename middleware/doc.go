@@ -7,7 +7,10 @@
 // events.
 package middleware
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // Middleware wraps a handler.
 type Middleware func(http.Handler) http.Handler
@@ -15,8 +18,8 @@ type Middleware func(http.Handler) http.Handler
 // Chain returns m applied so that the first of m is outermost.
 func Chain(m ...Middleware) Middleware {
 	return func(h http.Handler) http.Handler {
-		for i := len(m) - 1; i >= 0; i-- {
-			h = m[i](h)
+		for _, wrap := range slices.Backward(m) {
+			h = wrap(h)
 		}
 		return h
 	}

@@ -79,7 +79,7 @@ func (o Origins) allowed(origin string) bool {
 		return true
 	}
 	u, err := url.Parse(origin)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.Path != "" {
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || origin != u.Scheme+"://"+u.Host {
 		return false
 	}
 	return slices.Contains(o.Hosts, hostname(u.Host))

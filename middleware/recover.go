@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -23,8 +24,8 @@ func Recover(log *slog.Logger) Middleware {
 				if p == nil {
 					return
 				}
-				if p == http.ErrAbortHandler {
-					panic(p)
+				if err, isError := p.(error); isError && errors.Is(err, http.ErrAbortHandler) {
+					panic(http.ErrAbortHandler) // itself, which the server does not log
 				}
 				log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 				if rec.Status() != 0 {

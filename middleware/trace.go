@@ -38,11 +38,16 @@ func Trace(tp trace.TracerProvider) Middleware {
 			}
 			rec := record(w)
 			span.SetAttributes(attribute.String("http.request.method", methodName(r.Method)), attribute.String("url.scheme", scheme(r)))
+			returned := false
+			defer func() {
+				status := sent(ctx, rec, returned)
+				span.SetAttributes(attribute.Int("http.response.status_code", status))
+				if status >= 500 || !returned {
+					span.SetStatus(codes.Error, strconv.Itoa(status))
+				}
+			}()
 			next.ServeHTTP(rec, r.WithContext(ctx))
-			span.SetAttributes(attribute.Int("http.response.status_code", rec.Status()))
-			if rec.Status() >= 500 {
-				span.SetStatus(codes.Error, strconv.Itoa(rec.Status()))
-			}
+			returned = true
 		})
 	}
 }

@@ -10,7 +10,6 @@
 package bridge
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -18,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 )
@@ -61,7 +59,7 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, cfg Config) error {
 	defer cancel(nil)
 	b := &bridge{
 		cfg: cfg, client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		out: out, slots: make(chan struct{}, cfg.MaxInFlight), flying: map[string]flight{},
+		out: out, slots: make(chan struct{}, cfg.MaxInFlight), flying: map[string]*flight{},
 	}
 	err := b.read(ctx, in)
 	b.land(cancel)
@@ -87,7 +85,7 @@ type bridge struct {
 	mu      sync.Mutex
 	session string // of the older revisions, from initialize
 	version string // which initialize negotiated
-	flying  map[string]flight
+	flying  map[string]*flight
 }
 
 // flight is a request in flight, by its id as written.
@@ -152,8 +150,9 @@ func (b *bridge) read(ctx context.Context, in io.Reader) error {
 			return context.Cause(ctx)
 		}
 		done := make(chan struct{})
+		ctx, landed := b.takeOff(ctx, &e)
 		b.wg.Go(func() {
-			defer func() { <-b.slots; close(done) }()
+			defer func() { landed(); <-b.slots; close(done) }()
 			b.send(ctx, l.text, &e)
 		})
 		if !e.modern() && (e.Method == "initialize" || len(e.ID) == 0) {
@@ -181,20 +180,31 @@ func (b *bridge) cancels(e *envelope) bool {
 	return f.modern
 }
 
+// takeOff returns the context of one message's request and what to call when it
+// is over. The flight is on the list before the next line is read, so that a
+// cancel or the end of the input right behind it finds it.
+func (b *bridge) takeOff(ctx context.Context, e *envelope) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	id := string(e.ID)
+	if id == "" {
+		return ctx, cancel
+	}
+	f := &flight{cancel: cancel, modern: e.modern(), standing: e.Method == "subscriptions/listen"}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.flying[id] = f
+	return ctx, func() {
+		cancel()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.flying[id] == f { // a host may have used the id again
+			delete(b.flying, id)
+		}
+	}
+}
+
 // send makes the request of one message and copies what comes back.
 func (b *bridge) send(ctx context.Context, text []byte, e *envelope) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if id := string(e.ID); id != "" {
-		b.mu.Lock()
-		b.flying[id] = flight{cancel: cancel, modern: e.modern(), standing: e.Method == "subscriptions/listen"}
-		b.mu.Unlock()
-		defer func() {
-			b.mu.Lock()
-			delete(b.flying, id)
-			b.mu.Unlock()
-		}()
-	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.cfg.URL, bytes.NewReader(text))
 	if err != nil {
 		b.fail(e, "cannot make a request: "+err.Error())
@@ -204,11 +214,9 @@ func (b *bridge) send(ctx context.Context, text []byte, e *envelope) {
 	resp, err := b.client.Do(req)
 	if err != nil {
 		if ctx.Err() == nil {
-			b.fail(e, "the server cannot be reached")
 			fmt.Fprintln(b.cfg.Log, "lyceum stdio:", err)
-		} else if errors.Is(context.Cause(ctx), errInputEnded) {
-			b.fail(e, "the input ended before the answer was there")
 		}
+		b.broken(ctx, e, "the server cannot be reached")
 		return
 	}
 	defer resp.Body.Close()
@@ -257,92 +265,6 @@ func (e *envelope) target() string {
 	return ""
 }
 
-// receive copies an answer to out.
-func (b *bridge) receive(ctx context.Context, resp *http.Response, e *envelope) {
-	kind := resp.Header.Get("Content-Type")
-	switch {
-	case strings.HasPrefix(kind, "text/event-stream"):
-		if err := b.events(resp.Body); err != nil && ctx.Err() == nil {
-			b.fail(e, "the stream broke before the answer was there")
-		}
-	case resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusNoContent:
-		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
-	default:
-		body, err := io.ReadAll(io.LimitReader(resp.Body, int64(b.cfg.MaxLine)*8))
-		if err != nil {
-			if ctx.Err() == nil {
-				b.fail(e, "the answer broke off")
-			}
-			return
-		}
-		if strings.HasPrefix(kind, "application/json") && b.pass(body, e) {
-			return
-		}
-		b.fail(e, fmt.Sprintf("the server answered with status %d", resp.StatusCode))
-	}
-}
-
-// pass writes a JSON-RPC answer as a line. An error without an id, which is how
-// the chain in front of the protocol refuses, gets the id of the request.
-func (b *bridge) pass(body []byte, e *envelope) bool {
-	var probe struct {
-		ID     json.RawMessage `json:"id"`
-		Error  json.RawMessage `json:"error"`
-		Result struct {
-			Version string `json:"protocolVersion"`
-		} `json:"result"`
-	}
-	trimmed := bytes.TrimSpace(body)
-	if len(trimmed) > 0 && trimmed[0] == '[' && json.Valid(trimmed) {
-		b.line(trimmed)
-		return true
-	}
-	if json.Unmarshal(trimmed, &probe) != nil {
-		return false
-	}
-	if probe.Error != nil && (probe.ID == nil || string(probe.ID) == "null") {
-		if len(e.ID) == 0 {
-			fmt.Fprintf(b.cfg.Log, "lyceum stdio: %s was refused: %s\n", e.Method, probe.Error)
-			return true
-		}
-		b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":%s}`, e.ID, probe.Error))
-		return true
-	}
-	if e.Method == "initialize" && probe.Result.Version != "" {
-		b.mu.Lock()
-		b.version = probe.Result.Version
-		b.mu.Unlock()
-	}
-	b.line(trimmed)
-	return true
-}
-
-// events copies the data of a stream's events, a line each, until it ends.
-func (b *bridge) events(body io.Reader) error {
-	r := bufio.NewReaderSize(body, 64<<10)
-	var data []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(data)+len(part) > b.cfg.MaxLine*8 {
-			return errors.New("an event is too long")
-		}
-		data = append(data, part...)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if rest, ok := bytes.CutPrefix(bytes.TrimRight(data, "\r\n"), []byte("data:")); ok && len(bytes.TrimSpace(rest)) > 0 {
-			b.line(bytes.TrimSpace(rest))
-		}
-		data = data[:0]
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 // line writes one message. A host that closed its end ends the bridge by
 // closing our input; there is nobody to tell.
 func (b *bridge) line(text []byte) {
@@ -372,6 +294,17 @@ func (b *bridge) refuse(id json.RawMessage, code int, text string) {
 	}
 	msg, _ := json.Marshal(text) // a string always encodes
 	b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":{"code":%d,"message":%s}}`, id, code, msg))
+}
+
+// broken tells why there is no answer, unless the host does not want one any
+// more.
+func (b *bridge) broken(ctx context.Context, e *envelope, text string) {
+	switch {
+	case ctx.Err() == nil:
+		b.fail(e, text)
+	case errors.Is(context.Cause(ctx), errInputEnded):
+		b.fail(e, "the input ended before the answer was there")
+	}
 }
 
 // land waits for what is in flight after the input ended.

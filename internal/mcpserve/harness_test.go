@@ -60,6 +60,8 @@ func testTools(g *gates) []tools.Tool {
 	}
 	code := spec("run_code", work.Inline, tools.ReadOnly)
 	code.Scope = policy.Code
+	alone := spec("alone", work.Inline, tools.ReadOnly)
+	alone.Family = "single" // the one operation of its family
 	return []tools.Tool{
 		tools.Define(spec("echo", work.Inline, tools.ReadOnly), func(_ context.Context, _ *tools.Call, in echoIn) (echoOut, error) { return echoOut(in), nil }),
 		tools.Define(spec("remember", work.Inline, tools.Mutates), func(ctx context.Context, c *tools.Call, in echoIn) (echoOut, error) {
@@ -96,6 +98,9 @@ func testTools(g *gates) []tools.Tool {
 			return echoOut{"done"}, nil
 		}),
 		tools.Define(spec("explode", work.Interactive, tools.ReadOnly), func(context.Context, *tools.Call, echoIn) (echoOut, error) { panic("secret detail") }),
+		tools.Define(alone, func(_ context.Context, _ *tools.Call, in stepsIn) (echoOut, error) {
+			return echoOut{strings.Repeat("a", in.N)}, nil
+		}),
 		tools.Define(code, func(context.Context, *tools.Call, echoIn) (echoOut, error) { return echoOut{"ran"}, nil }),
 	}
 }

@@ -40,11 +40,19 @@ var table = map[fault.Kind]rendering{
 	fault.Canceled:         {499, "Client closed request", 499},
 }
 
+// row returns how a kind looks; one without a row looks like Internal.
+func row(k fault.Kind) rendering {
+	if r, known := table[k]; known {
+		return r
+	}
+	return table[fault.Internal]
+}
+
 // Status returns the HTTP status of a kind.
-func Status(k fault.Kind) int { return table[k].status }
+func Status(k fault.Kind) int { return row(k).status }
 
 // Code returns the JSON-RPC code of a kind.
-func Code(k fault.Kind) int { return table[k].rpc }
+func Code(k fault.Kind) int { return row(k).rpc }
 
 // RetryAfter returns the whole seconds that a caller should wait after err:
 // at least one, with up to half as much again so that callers that were refused
@@ -109,7 +117,7 @@ const RPCPath = "/mcp"
 // comes from the X-Request-Id that is already on w.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := fault.From(err)
-	row := table[e.Kind]
+	look := row(e.Kind)
 	h := w.Header()
 	if s := RetryAfter(e); s > 0 && h.Get("Retry-After") == "" {
 		h.Set("Retry-After", strconv.Itoa(s))
@@ -117,14 +125,14 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	id := h.Get("X-Request-Id")
 	if r.URL.Path == RPCPath {
-		body := rpcError{JSONRPC: "2.0", Error: rpcInner{Code: row.rpc, Message: e.Public, Data: map[string]any{"code": e.MachineCode(), "requestId": id}}}
-		JSON(w, row.status, body)
+		body := rpcError{JSONRPC: "2.0", Error: rpcInner{Code: look.rpc, Message: e.Public, Data: map[string]any{"code": e.MachineCode(), "requestId": id}}}
+		JSON(w, look.status, body)
 		return
 	}
-	doc := Problem{Type: "about:blank", Title: row.title, Status: row.status, Detail: e.Public, Instance: id, Code: e.MachineCode()}
+	doc := Problem{Type: "about:blank", Title: look.title, Status: look.status, Detail: e.Public, Instance: id, Code: e.MachineCode()}
 	b, _ := json.Marshal(doc) // strings and an int always encode
 	h.Set("Content-Type", "application/problem+json")
-	write(w, row.status, append(b, '\n'))
+	write(w, look.status, append(b, '\n'))
 }
 
 // Deadline sets the time by which the next write must be done. Writers that

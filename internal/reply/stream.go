@@ -66,12 +66,21 @@ func (s *Stream) KeepAlive(idle time.Duration) error {
 	return s.sendLocked([]byte(":\n\n"))
 }
 
-// Close makes every later write fail with ErrClosed.
+// Close makes every later write fail with ErrClosed. The server writes the end
+// of the response when the handler returns; Close gives that a deadline of its
+// own, since the one of the last event may have passed in silence.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = ErrClosed
+		s.deadlineLocked()
+	}
+}
+
+func (s *Stream) deadlineLocked() {
+	if s.timeout > 0 {
+		_ = s.rc.SetWriteDeadline(time.Now().Add(s.timeout)) // recorders have none
 	}
 }
 
@@ -81,9 +90,7 @@ func (s *Stream) sendLocked(b []byte) error {
 	if s.err != nil {
 		return s.err
 	}
-	if s.timeout > 0 {
-		_ = s.rc.SetWriteDeadline(time.Now().Add(s.timeout)) // recorders have none
-	}
+	s.deadlineLocked()
 	if !s.opened {
 		s.opened = true
 		h := s.w.Header()
