@@ -37,7 +37,7 @@ type scanner struct {
 
 // Check reports the first thing that makes b not exactly one JSON value.
 func Check(b []byte) error {
-	var keys [32][]byte // enough for most texts, and on the stack
+	var keys [16][]byte // enough for most texts, and on the stack
 	s := scanner{b: b, keys: keys[:0]}
 	s.space()
 	if s.i == len(b) {

@@ -123,6 +123,10 @@ func (o *observer) start(ctx context.Context, c *client.Context, m *message, tar
 		name += " " + target
 	}
 	begin := time.Now()
+	if m.meta.traceparent == "" && !trace.SpanFromContext(ctx).IsRecording() {
+		// The HTTP span is not kept, so its child would not be either.
+		return ctx, func() { o.over(ctx, method, begin) }
+	}
 	opts := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer)}
 	if m.meta.traceparent != "" {
 		here := trace.SpanContextFromContext(ctx)
@@ -147,10 +151,15 @@ func (o *observer) start(ctx context.Context, c *client.Context, m *message, tar
 		}
 	}
 	return ctx, func() {
-		if method != "tools/call" {
-			o.duration.Record(ctx, time.Since(begin).Seconds(), o.plain[method])
-		}
+		o.over(ctx, method, begin)
 		span.End()
+	}
+}
+
+// over records a message that is not a tool call; those have labels of their own.
+func (o *observer) over(ctx context.Context, method string, begin time.Time) {
+	if method != "tools/call" {
+		o.duration.Record(ctx, time.Since(begin).Seconds(), o.plain[method])
 	}
 }
 

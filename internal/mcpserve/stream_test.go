@@ -122,14 +122,14 @@ func TestLogMessages(t *testing.T) {
 }
 
 // hold starts a call that stays in its tool; it returns when it is there.
-func (p *peer) hold(ctx context.Context, id string) <-chan answer {
+func (p *peer) hold(ctx context.Context) <-chan answer {
 	out := make(chan answer, 1)
 	meta, head := "", map[string]string{}
 	if p.rev == rev2026 {
 		meta = "," + strings.Replace(modernMeta, "%s", "", 1)
 		head = map[string]string{headerMethod: "tools/call", headerName: "clear_thought"}
 	}
-	body := `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"clear_thought","arguments":{"operation":"hold","parameters":{"gate":"g"}}` + meta + `}}`
+	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"clear_thought","arguments":{"operation":"hold","parameters":{"gate":"g"}}` + meta + `}}`
 	go func() {
 		defer close(out)
 		req, err := http.NewRequestWithContext(ctx, "POST", p.w.http.URL+"/mcp", strings.NewReader(body))
@@ -170,7 +170,7 @@ func TestCancellation(t *testing.T) {
 	w := newWorld(t)
 	t.Run("modern: closing the response cancels", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w.modern("alice").hold(ctx, "1")
+		w.modern("alice").hold(ctx)
 		cancel()
 		if err := wait(t, "the end", w.gates.ended); err == nil {
 			t.Error("the tool was not canceled")
@@ -178,7 +178,7 @@ func TestCancellation(t *testing.T) {
 	})
 	t.Run("modern: a notification cancels nobody's call", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w.modern("alice").hold(ctx, "1")
+		w.modern("alice").hold(ctx)
 		p := w.modern("alice")
 		if a := p.do("POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,`+strings.Replace(modernMeta, "%s", "", 1)+`}}`); a.status != 202 {
 			t.Errorf("status %d", a.status)
@@ -193,7 +193,7 @@ func TestCancellation(t *testing.T) {
 	})
 	t.Run("legacy: a lost connection does not cancel", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		w.legacy("alice", rev202511).hold(ctx, "1")
+		w.legacy("alice", rev202511).hold(ctx)
 		cancel()
 		select {
 		case err := <-w.gates.ended:
@@ -207,7 +207,7 @@ func TestCancellation(t *testing.T) {
 	})
 	t.Run("legacy: the notification cancels, by session and by the id as written", func(t *testing.T) {
 		p := w.legacy("alice", rev202511)
-		out := p.hold(t.Context(), "1")
+		out := p.hold(t.Context())
 		note := func(q *peer, id string) {
 			if a := q.do("POST", `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":`+id+`,"reason":"enough"}}`); a.status != 202 {
 				t.Errorf("status %d", a.status)
@@ -304,7 +304,7 @@ func TestListen(t *testing.T) {
 func TestDrain(t *testing.T) {
 	w := newWorld(t)
 	p := w.modern("alice")
-	out := p.hold(t.Context(), "1")
+	out := p.hold(t.Context())
 	drained := make(chan int, 1)
 	go func() { drained <- w.server.Drain(t.Context()) }()
 	for deadline := time.Now().Add(10 * time.Second); !w.server.draining.Load(); {
@@ -325,7 +325,7 @@ func TestDrain(t *testing.T) {
 	}
 
 	w = newWorld(t)
-	w.modern("alice").hold(t.Context(), "1")
+	w.modern("alice").hold(t.Context())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	if n := w.server.Drain(ctx); n != 1 {
