@@ -18,12 +18,12 @@ import (
 )
 
 // records runs one request through AccessLog and returns its records.
-func records(t *testing.T, r *http.Request, h http.HandlerFunc, m ...Middleware) []map[string]any {
+func records(t *testing.T, r *http.Request, h http.HandlerFunc) []map[string]any {
 	t.Helper()
 	log, written := logged()
 	func() {
 		defer func() { _ = recover() }() // the server's part
-		serve(h, r, append([]Middleware{AccessLog(log)}, m...)...)
+		serve(h, r, AccessLog(log))
 	}()
 	var all []map[string]any
 	for line := range strings.Lines(written.String()) {

@@ -93,7 +93,7 @@ func TestRecover(t *testing.T) {
 // Streams find http.Flusher by assertion and deadlines through Unwrap: both must
 // work behind everything that we wrap around a response.
 func TestWritersStayUsable(t *testing.T) {
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
 	s := httptest.NewServer(Chain(RequestID(remoteOf), Recover(logger), Trace(noop.NewTracerProvider()), AccessLog(logger), SecureHeaders(), Body(1<<20, time.Second))(
 		http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if _, isFlusher := w.(http.Flusher); !isFlusher {

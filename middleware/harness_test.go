@@ -2,7 +2,6 @@ package middleware
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,8 +27,8 @@ func request(method, path string, headers ...string) *http.Request {
 	return r
 }
 
-// discard is a log that nobody reads but that is on.
-func discard() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+// heard is a log of the test that is on, so that nothing is left out.
+func heard(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
 
 // logged returns a JSON log and what was written to it. Only one goroutine may
 // log.

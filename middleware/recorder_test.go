@@ -15,15 +15,15 @@ import (
 
 // every returns all middlewares of the package, alone and stacked as package
 // api stacks them.
-func every() map[string]Middleware {
+func every(t *testing.T) map[string]Middleware {
 	tp := sdktrace.NewTracerProvider()
 	all := map[string]Middleware{
-		"recover": Recover(discard()), "trace": Trace(tp), "access log": AccessLog(discard()), "secure headers": SecureHeaders(),
+		"recover": Recover(heard(t)), "trace": Trace(tp), "access log": AccessLog(heard(t)), "secure headers": SecureHeaders(),
 		"body": Body(1<<20, time.Minute), "origins": Origins{}.Check(), "address rate": RateByAddress(1000, time.Minute),
 		"token rate": RateByToken(1000, time.Minute), "authenticate": Authenticate(verifier, "", nil), "client": Client(),
 		"admit": Admit(NewGate(10)), "scope": Chain(asPrincipal(alice), RequireScope("", policy.Reason)), "route": Route("POST", "/"),
 	}
-	all["the whole chain"] = Chain(Recover(discard()), Trace(tp), AccessLog(discard()), SecureHeaders(), Body(1<<20, time.Minute), Origins{}.Check(),
+	all["the whole chain"] = Chain(Recover(heard(t)), Trace(tp), AccessLog(heard(t)), SecureHeaders(), Body(1<<20, time.Minute), Origins{}.Check(),
 		RateByAddress(1000, time.Minute), Route("POST", "/"), Authenticate(verifier, "", nil), Client(), RateByToken(1000, time.Minute),
 		Admit(NewGate(10)), RequireScope("", policy.Reason))
 	return all
@@ -32,7 +32,7 @@ func every() map[string]Middleware {
 // A stream needs an http.Flusher, found by type assertion or by a controller,
 // and the deadlines of the connection. No middleware may hide them.
 func TestWritersStayWhole(t *testing.T) {
-	for name, m := range every() {
+	for name, m := range every(t) {
 		t.Run(name, func(t *testing.T) {
 			more := make(chan struct{})
 			srv := httptest.NewServer(RequestID(remoteOf)(m(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -54,7 +54,7 @@ func TestRecoverAfterTheFirstByte(t *testing.T) {
 		t.Errorf("the log lacks the panic: %s", log)
 	}
 	// A real client sees that the answer is not whole.
-	srv := httptest.NewServer(RequestID(remoteOf)(Recover(discard())(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(RequestID(remoteOf)(Recover(heard(t))(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half of ")
 		w.(http.Flusher).Flush()
 		panic("late")
@@ -80,7 +80,7 @@ func TestRecoverLetsAbortThrough(t *testing.T) {
 }
 
 func TestRecoverLeavesAnswersAlone(t *testing.T) {
-	if w := serve(ok, request("GET", "/"), Recover(discard())); w.Code != 200 || w.Body.String() != "ok" {
+	if w := serve(ok, request("GET", "/"), Recover(heard(t))); w.Code != 200 || w.Body.String() != "ok" {
 		t.Errorf("answer %d %q", w.Code, w.Body)
 	}
 }

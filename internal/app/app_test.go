@@ -135,11 +135,12 @@ const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-
 
 // call calls clear_thought: with a transport session if the user has one, as
 // 2026-07-28 otherwise.
-func (u *user) call(id, arguments string, head ...string) (tools.Envelope, *http.Response) {
+func (u *user) call(id, arguments string) (tools.Envelope, *http.Response) {
 	body := `{"jsonrpc":"2.0","id":` + id + `,"method":"tools/call","params":{"name":"clear_thought","arguments":` + arguments
+	var head []string
 	if u.session == "" {
 		body += "," + modernMeta
-		head = append([]string{"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "clear_thought"}, head...)
+		head = []string{"Mcp-Protocol-Version", "2026-07-28", "Mcp-Method", "tools/call", "Mcp-Name", "clear_thought"}
 	}
 	resp, b := u.do("POST", "/mcp", body+"}}", head...)
 	var r struct {

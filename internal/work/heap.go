@@ -2,10 +2,18 @@ package work
 
 // heap is a binary min-heap whose members know their place, so that any of
 // them can be moved or removed in O(log n).
-type heap[T interface {
+type heap[T member[T]] []T
+
+// member is what a heap of T needs of T.
+type member[T any] interface {
 	before(T) bool
-	place() *int
-}] []T
+	place() *int // where the member keeps its position; -1 is outside
+}
+
+var (
+	_ member[*node] = (*node)(nil)
+	_ member[*job]  = (*job)(nil)
+)
 
 func (h *heap[T]) push(x T) {
 	*x.place() = len(*h)
