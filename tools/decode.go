@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
+	"github.com/lyceum-mcp/lyceum/internal/nearest"
 )
 
 const (
@@ -345,38 +346,18 @@ func (d *decoder) leftover(p *plan, left []member, path string) {
 	}
 }
 
-// nearest returns the field whose name is at most two edits from key, or "".
+// nearest returns the field whose name is at most two edits from key, whatever
+// its case, or "".
 func (p *plan) nearest(key string) string {
-	if len(key) > 64 {
+	names := make([]string, len(p.fields))
+	for i := range p.fields {
+		names[i] = strings.ToLower(p.fields[i].name)
+	}
+	i := slices.Index(names, nearest.Of(strings.ToLower(key), names, 2))
+	if i < 0 {
 		return ""
 	}
-	best, dist := "", 3
-	for i := range p.fields {
-		if n := distance(strings.ToLower(key), strings.ToLower(p.fields[i].name)); n < dist {
-			best, dist = p.fields[i].name, n
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance of two short strings, in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next = min(diagonal, row[j], row[j+1]) + 1
-			}
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
+	return p.fields[i].name
 }
 
 // unquote returns the text of a JSON string, and anything else as it is.

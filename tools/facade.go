@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/lyceum-mcp/lyceum/internal/jsonscan"
+	"github.com/lyceum-mcp/lyceum/internal/nearest"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 )
@@ -302,7 +303,7 @@ func (r *Request) warn(code, format string, args ...any) {
 
 func (f *Facade) unknown(name string) error {
 	expected := "one of " + strings.Join(f.operations(), ", ")
-	if near := f.registry.nearest(name); near != "" {
+	if near := nearest.Of(name, f.registry.names, 3); near != "" {
 		expected = fmt.Sprintf("%s (did you mean %s?)", expected, near)
 	}
 	return &BadArguments{Code: "unknown_operation", Issues: []Issue{{Path: "arguments.operation", Expected: expected, Got: clip(name)}}}

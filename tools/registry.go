@@ -59,17 +59,3 @@ func (r *Registry) Names() []string { return slices.Clone(r.names) }
 
 // Lookup returns the tool of that name, or nil.
 func (r *Registry) Lookup(name string) Tool { return r.byName[name] }
-
-// nearest returns the name at most three edits from name, or "".
-func (r *Registry) nearest(name string) string {
-	best, dist := "", 4
-	if len(name) > 64 {
-		return ""
-	}
-	for _, n := range r.names {
-		if k := distance(name, n); k < dist {
-			best, dist = n, k
-		}
-	}
-	return best
-}

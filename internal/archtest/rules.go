@@ -14,7 +14,7 @@ func Lyceum() Rules {
 func layers() []string {
 	return []string{
 		// Nouns that everybody may use, made of the standard library only.
-		"internal/fault|internal/event|internal/build|internal/jsonscan",
+		"internal/fault|internal/event|internal/build|internal/jsonscan|internal/nearest",
 		// State, callers, scheduling, algorithms: each knows its own subject.
 		"session|internal/identity|internal/work|internal/lease|internal/sandbox|internal/reply|" +
 			"internal/telemetry|internal/devidp|internal/reason/...+|internal/bridge|internal/load" +

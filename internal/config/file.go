@@ -112,7 +112,7 @@ func (p *fileParser) section(n *yaml.Node, prefix string) {
 				p.layer.values[path] = raw
 			}
 		case !p.table.hasSection(path):
-			p.layer.problems = append(p.layer.problems, unknown(path, p.at(key.Line), nearest(path, p.table.names())))
+			p.layer.problems = append(p.layer.problems, unknown(path, p.at(key.Line), meant(path, p.table.names())))
 		case value.Kind == yaml.MappingNode:
 			p.section(value, path+".")
 		case !isNull(value):

@@ -172,7 +172,7 @@ func (tab *table) fromEnv(src Source) layer {
 	for _, entry := range src.Environ {
 		name, _, _ := strings.Cut(entry, "=")
 		if strings.HasPrefix(name, envPrefix) && !slices.Contains(known, name) && !serviceLink.MatchString(name) {
-			l.problems = append(l.problems, unknown(name, Origin{layer: fromEnv, name: name}, nearest(name, known)))
+			l.problems = append(l.problems, unknown(name, Origin{layer: fromEnv, name: name}, meant(name, known)))
 		}
 	}
 	return l
@@ -197,7 +197,7 @@ func (tab *table) fromFlags(src Source) layer {
 	}
 	for name := range src.Flags {
 		if !known[name] {
-			l.problems = append(l.problems, unknown("--"+name, Origin{layer: fromFlag, name: name}, nearest("--"+name, names)))
+			l.problems = append(l.problems, unknown("--"+name, Origin{layer: fromFlag, name: name}, meant("--"+name, names)))
 		}
 	}
 	return l

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/lyceum-mcp/lyceum/internal/nearest"
 )
 
 // Problem is one thing that is wrong with a configuration.
@@ -87,48 +89,15 @@ func unknown(name string, origin Origin, suggestion string) Problem {
 	return p
 }
 
-// maxName bounds the names that are compared, in bytes.
-const maxName = 100
-
-// nearest returns the candidate that a person who wrote name most likely meant:
+// meant returns the candidate that a person who wrote name most likely meant:
 // one that ends in it after a dot, or one at most a third of it away in
 // insertions, deletions and substitutions of bytes. It returns "" when nothing
 // comes near.
-func nearest(name string, candidates []string) string {
-	if len(name) > maxName {
-		return ""
-	}
-	best, least := "", len(name)/3+1
+func meant(name string, candidates []string) string {
 	for _, c := range candidates {
 		if strings.HasSuffix(c, "."+name) {
 			return c
 		}
-		if d := distance(name, c); d < least {
-			best, least = c, d
-		}
 	}
-	return best
-}
-
-// distance is the edit distance of Levenshtein (1966), by the row-wise method
-// of Wagner and Fischer (1974), in time len(a)·len(b).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			above := row[j+1]
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			row[j+1] = min(cost, above+1, row[j]+1)
-			diagonal = above
-		}
-	}
-	return row[len(b)]
+	return nearest.Of(name, candidates, len(name)/3)
 }

@@ -132,7 +132,7 @@ func (d *decoder) decodeObject(s *setting, path string, raw any, target reflect.
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if s.fields.byPath[key] == nil {
 			ok = false
-			d.problems = append(d.problems, unknown(path+"."+key, originOf(d.origins, path+"."+key), nearest(key, s.fields.keys())))
+			d.problems = append(d.problems, unknown(path+"."+key, originOf(d.origins, path+"."+key), meant(key, s.fields.keys())))
 		}
 	}
 	s.fields.setDefaults(target)

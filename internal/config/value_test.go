@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lyceum-mcp/lyceum/internal/nearest"
 )
 
 func TestFormats(t *testing.T) {
@@ -119,7 +121,7 @@ func TestNearest(t *testing.T) {
 		"session": "sessions", "sessions.idle_tll": "sessions.idle_ttl", "adr": "addr", "max_streams_per_owner": "http.max_streams_per_owner",
 		"loglevel": "log.level", "zzzzzzzz": "", "x": "", strings.Repeat("sessions", 100): "",
 	} {
-		if got := nearest(name, candidates); got != want {
+		if got := meant(name, candidates); got != want {
 			t.Errorf("nearest to %.30q: %q, want %q", name, got, want)
 		}
 	}
@@ -130,8 +132,8 @@ func TestDistance(t *testing.T) {
 		a, b string
 		want int
 	}{{"", "", 0}, {"", "abc", 3}, {"abc", "", 3}, {"kitten", "sitting", 3}, {"saturday", "sunday", 3}, {"same", "same", 0}} {
-		if got := distance(tt.a, tt.b); got != tt.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
+		if got := nearest.Distance(tt.a, tt.b); got != tt.want {
+			t.Errorf("nearest.Distance(%q, %q) = %d, want %d", tt.a, tt.b, got, tt.want)
 		}
 	}
 }
