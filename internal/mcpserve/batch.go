@@ -75,7 +75,7 @@ func (s *Server) one(w *buffered, r *http.Request, in *incoming, item json.RawMe
 		s.reject(w, in.client, m.id, invalidRequest("a request of %s cannot be part of a batch", rev2026))
 	case m.method == "":
 	case m.notification():
-		s.notice(id, m)
+		s.notice(r.Context(), id, m)
 	default:
 		x := s.exchange(w, r, m)
 		x.streaming = false

@@ -209,7 +209,7 @@ func (s *Server) postLegacy(w http.ResponseWriter, r *http.Request, in *incoming
 	}
 	in.client.Revision, in.client.Name, in.client.Version = tr.client.Revision, tr.client.Name, tr.client.Version
 	if m.notification() {
-		s.notice(h.ID(), m)
+		s.notice(r.Context(), h.ID(), m)
 		w.WriteHeader(http.StatusAccepted)
 		return
 	}
@@ -240,10 +240,11 @@ func (s *Server) serveLegacy(w http.ResponseWriter, r *http.Request, in *incomin
 }
 
 // notice takes a notification of a transport session.
-func (s *Server) notice(id session.ID, m *message) {
+func (s *Server) notice(ctx context.Context, id session.ID, m *message) {
 	if m.method == "notifications/cancelled" && validID(m.requestID) {
 		// A cancel that comes too late, or for nothing, is silent by definition.
-		s.calls.cancel(callKey{id, string(m.requestID)})
+		found := s.calls.cancel(callKey{id, string(m.requestID)})
+		s.Log.DebugContext(ctx, "cancel", "found", found, "reason", printable(m.reason))
 	}
 }
 
@@ -308,13 +309,12 @@ func (s *Server) initialize(w http.ResponseWriter, r *http.Request, in *incoming
 		return
 	}
 	var params struct {
-		ClientInfo   json.RawMessage `json:"clientInfo"`
-		Capabilities json.RawMessage `json:"capabilities"`
+		ClientInfo json.RawMessage `json:"clientInfo"`
 	}
 	_ = json.Unmarshal(m.params, &params) // mcp-go has decoded it already
 	describeClient(in.client, params.ClientInfo)
 	in.client.Revision = result.ProtocolVersion
-	h, err := s.transports.open(r.Context(), in.owner, &transport{client: sessionClient(in.client), capabilities: params.Capabilities})
+	h, err := s.transports.open(r.Context(), in.owner, &transport{client: sessionClient(in.client)})
 	if err != nil {
 		s.refuse(w, r, m.id, err)
 		return

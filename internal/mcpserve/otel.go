@@ -207,7 +207,7 @@ func (o *observer) failed(ctx context.Context, code int) {
 }
 
 // waited records how long a call waited for its turn.
-func (o *observer) waited(ctx context.Context, lane work.Lane, d time.Duration, _ error) {
+func (o *observer) waited(ctx context.Context, lane work.Lane, d time.Duration) {
 	if set, ok := o.lanes[lane]; ok {
 		o.wait.Record(ctx, d.Seconds(), set)
 	}

@@ -29,8 +29,7 @@ type transports struct {
 
 // transport is what one transport session remembers.
 type transport struct {
-	client       session.Client
-	capabilities []byte // as initialize declared them
+	client session.Client
 
 	mu        sync.Mutex
 	reasoning session.ID // of calls that name no session; made by the first of them

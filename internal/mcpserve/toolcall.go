@@ -285,7 +285,7 @@ func (c *toolCall) ticket(ctx context.Context, spec *tools.Spec) (*work.Ticket, 
 	}
 	start := time.Now()
 	ticket, err := c.s.Scheduler.Acquire(ctx, claim)
-	c.s.obs.waited(ctx, spec.Lane, time.Since(start), err)
+	c.s.obs.waited(ctx, spec.Lane, time.Since(start))
 	return ticket, err
 }
 
