@@ -49,6 +49,9 @@ func TestHandshakes(t *testing.T) {
 		if a.header.Get(headerSession) != "" {
 			t.Error("a session id was minted")
 		}
+		if strings.Contains(string(a.body), `"tasks"`) || strings.Contains(string(a.body), `"listChanged":true`) {
+			t.Errorf("discover declares what does not work: %s", a.body)
+		}
 		a = p.call(`"x"`, "clear_thought", `{"operation":"echo","parameters":{"text":"hi"}}`, "")
 		if !strings.HasPrefix(string(a.body), `{"jsonrpc":"2.0","id":"x","result":`) || !strings.Contains(string(a.body), `"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"lyceum","version":"test"}}`) {
 			t.Errorf("call: %s", a.body)
