@@ -11,7 +11,7 @@
 // (directory.go) is all of that, and a Handle (handle.go) is one call's hold on
 // a session.
 //
-// State lives in typed slots (slot.go) over a store (store.go): versioned JSON
+// State lives in typed slots (slot.go) over a state (state.go): versioned JSON
 // of which every commit is a compare-and-swap. The version is the truth; that
 // the updates of one session run one after the other only spares them retries.
 //
@@ -28,7 +28,7 @@
 //
 // # Locks
 //
-// shard.mu → ledger.mu, shard.mu → store.mu; never two shards. A store's turn
+// shard.mu → ledger.mu, shard.mu → state.mu; never two shards. A state's turn
 // is taken before any of them, and held while Update runs foreign code; the
 // mutexes never are. Hooks, cancellations and events wait for the unlock.
 package session

@@ -27,7 +27,7 @@ const (
 )
 
 // entry is one session. It is small, for there may be very many idle ones:
-// what few sessions need is in extra and store, made on first use.
+// what few sessions need is in extra and state, made on first use.
 type entry struct {
 	shard   *shard
 	own     *owner
@@ -38,7 +38,7 @@ type entry struct {
 	ageAt   moment // the absolute TTL's end
 	idleTTL time.Duration
 
-	store atomic.Pointer[store] // nil until the first write; set under shard.mu
+	state atomic.Pointer[state] // nil until the first write; set under shard.mu
 
 	// Owned by shard.mu.
 	client   unique.Handle[Client]
@@ -91,7 +91,7 @@ func (e *entry) dueLocked(now moment) moment {
 		return e.ageAt
 	}
 	due := min(e.ageAt, e.lastUsed.add(e.idleTTL))
-	if st := e.store.Load(); st != nil && st.warm.Load() {
+	if st := e.state.Load(); st != nil && st.warm.Load() {
 		due = min(due, max(e.lastUsed.add(warmFor), now+1))
 	}
 	return due
@@ -129,7 +129,7 @@ func (e *entry) infoLocked(now moment) Info {
 		State: e.stateLocked(), Created: d.time(e.created), LastUsed: d.time(e.lastUsed), Expires: d.time(e.expiresLocked(now)),
 		InFlight: int(e.inFlight), Streams: int(e.streams), Calls: e.calls, Errors: e.errors,
 	}
-	if st := e.store.Load(); st != nil {
+	if st := e.state.Load(); st != nil {
 		info.Version, info.Bytes, info.Slots = st.summary()
 	}
 	return info
@@ -137,14 +137,14 @@ func (e *entry) infoLocked(now moment) Info {
 
 // isEmpty reports whether no slot holds anything.
 func (e *entry) isEmpty() bool {
-	st := e.store.Load()
+	st := e.state.Load()
 	return st == nil || st.isEmpty()
 }
 
-// closeStore makes every further use of the state fail and returns how many
+// closeState makes every further use of the state fail and returns how many
 // bytes that frees.
-func (e *entry) closeStore() int64 {
-	if st := e.store.Load(); st != nil {
+func (e *entry) closeState() int64 {
+	if st := e.state.Load(); st != nil {
 		return st.close(e.reason)
 	}
 	return 0

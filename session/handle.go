@@ -19,7 +19,7 @@ type Handle struct {
 	looked   atomic.Bool
 
 	// The version that the next write demands, if expecting. Set before the
-	// writes of a call, then owned by whoever holds the store's turn.
+	// writes of a call, then owned by whoever holds the state's turn.
 	expecting atomic.Bool
 	expected  atomic.Uint64
 }
@@ -40,7 +40,7 @@ func (h *Handle) Info() Info {
 
 // Version returns how many commits the session has seen.
 func (h *Handle) Version() uint64 {
-	if st := h.e.store.Load(); st != nil {
+	if st := h.e.state.Load(); st != nil {
 		return st.currentVersion()
 	}
 	return 0
@@ -183,7 +183,7 @@ func (h *Handle) Expect(version uint64) {
 // Keys returns the ids of all slots that were made by Key from the slot name
 // and hold something, sorted. It costs a look at every slot of the session.
 func (h *Handle) Keys(name string) []string {
-	if st := h.e.store.Load(); st != nil {
+	if st := h.e.state.Load(); st != nil {
 		return st.keys(name)
 	}
 	return nil
@@ -192,7 +192,7 @@ func (h *Handle) Keys(name string) []string {
 // Export returns a copy of the committed state: the envelope of every slot,
 // {"schema":…,"data":…}, by the slot's name.
 func (h *Handle) Export() map[string]json.RawMessage {
-	if st := h.e.store.Load(); st != nil {
+	if st := h.e.state.Load(); st != nil {
 		return st.export()
 	}
 	return map[string]json.RawMessage{}

@@ -56,7 +56,7 @@ func checkInvariants(t reporter, d *Directory) {
 				sum.inFlight += int(e.inFlight)
 				sum.streams += int(e.streams)
 				pt.sessions++
-				if st := e.store.Load(); st != nil {
+				if st := e.state.Load(); st != nil {
 					size := int64(0)
 					for name, c := range st.cells {
 						size += slotSize(name, c.data)

@@ -8,7 +8,7 @@ import (
 // shard holds the sessions of the owners that hash to it. All sessions of an
 // owner are in one shard, so one lock decides everything about an owner.
 //
-// Lock order: shard.mu, then ledger.mu or store.mu. No two shards are ever
+// Lock order: shard.mu, then ledger.mu or state.mu. No two shards are ever
 // locked at once, and nothing foreign runs under a lock: what is left to do for
 // a session that ended is a parting, finished after the unlock.
 type shard struct {
@@ -173,7 +173,7 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	p := e.cancelLocked()
 	p.why = why
 	e.tellLocked(&p, EventEnded, now) // before the state goes
-	s.dir.bytes.Add(-e.closeStore())
+	s.dir.bytes.Add(-e.closeState())
 	if e.extra != nil {
 		p.hooks, e.extra.hooks = e.extra.hooks, nil
 	}

@@ -179,7 +179,7 @@ func TestSlotRollback(t *testing.T) {
 		}, func(err error) bool { return err == failure }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before, version, size := mustRead(t, chain, h), h.e.store.Load().cells["chain"].version, int64(0)
+			before, version, size := mustRead(t, chain, h), h.e.state.Load().cells["chain"].version, int64(0)
 			if err := c.do(); err == nil || !c.ok(err) {
 				t.Errorf("got %v", err)
 			}
@@ -189,7 +189,7 @@ func TestSlotRollback(t *testing.T) {
 				}
 				return nil
 			})
-			if got := h.e.store.Load().cells["chain"].version; got <= version {
+			if got := h.e.state.Load().cells["chain"].version; got <= version {
 				t.Errorf("version went from %d to %d", version, got)
 			}
 			for name, raw := range h.Export() {

@@ -46,7 +46,7 @@ func (s *shard) sweepStep() (more bool) {
 	return more
 }
 
-func (s *shard) sweep(limit int) (ends []parting, cool []*store, more bool) {
+func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.dir.now()
@@ -59,7 +59,7 @@ func (s *shard) sweep(limit int) (ends []parting, cool []*store, more bool) {
 			ends = append(ends, s.leaveLocked(e, why, now))
 			continue
 		}
-		if st := e.store.Load(); st != nil && e.pins() == 0 && now >= e.lastUsed.add(warmFor) && st.warm.Swap(false) {
+		if st := e.state.Load(); st != nil && e.pins() == 0 && now >= e.lastUsed.add(warmFor) && st.warm.Swap(false) {
 			cool = append(cool, st)
 		}
 		s.deadlines.set(e, e.dueLocked(now))

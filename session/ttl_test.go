@@ -307,7 +307,7 @@ func TestSweeperDropsDecodedValuesOfIdleSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		warm := func() bool {
-			st := h.e.store.Load()
+			st := h.e.state.Load()
 			st.turn <- struct{}{}
 			defer st.end()
 			c := st.cells["m"]

@@ -59,6 +59,8 @@ type Call struct {
 	Limits budget.Limits
 	// Ticket is the turn on the CPU; nil when the tool runs inline.
 	Ticket *work.Ticket
+	// Durable is the call's life beyond its request; nil when it has none.
+	Durable Durable
 	// OnProgress, which may be nil, gets every report of progress.
 	OnProgress func(done, total float64, message string)
 	// SeedHint is the facade's "seed"; a seed among the parameters wins.

@@ -91,6 +91,8 @@ func libraryFences() []Fence {
 
 		// State.
 		{Import: "github.com/hashicorp/golang-lru/v2", Inside: []string{"session", "internal/identity", "internal/identity/..."}, Reason: "a cache belongs to the package that knows what may be forgotten"},
+		{Import: "go.etcd.io/bbolt", Inside: []string{"session/filestore"}, Reason: "one package writes the file"},
+		{Import: "github.com/failsafe-go/failsafe-go", Inside: []string{"internal/work"}, Reason: "the adaptive ceiling is one file of the scheduler"},
 
 		// Observation.
 		{Import: "go.opentelemetry.io/otel", Inside: everywhere, Reason: "the API is how every package measures itself"},

@@ -18,8 +18,8 @@ import (
 // very many tiny ones are bounded too.
 const slotCost = 96
 
-// store is the committed state of one session.
-type store struct {
+// state is the committed state of one session.
+type state struct {
 	dir *Directory
 
 	// turn has room for one: whoever put a token in is the session's one
@@ -59,13 +59,13 @@ func (c *cell) at() uint64 {
 
 var errReleased = errors.New("session handle used after its release")
 
-// reader returns the store to read from, nil if nothing was ever written.
-func (h *Handle) reader() (*store, error) {
+// reader returns the state to read from, nil if nothing was ever written.
+func (h *Handle) reader() (*state, error) {
 	if h.released.Load() {
 		return nil, errReleased
 	}
 	e := h.e
-	if st := e.store.Load(); st != nil {
+	if st := e.state.Load(); st != nil {
 		return st, nil
 	}
 	e.shard.mu.Lock()
@@ -78,14 +78,14 @@ func (h *Handle) reader() (*store, error) {
 
 // begin waits for the handle's turn to write and checks that it may. After a
 // nil error the caller must call end.
-func (h *Handle) begin(ctx context.Context) (*store, error) {
+func (h *Handle) begin(ctx context.Context) (*state, error) {
 	if h.released.Load() {
 		return nil, errReleased
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	st, err := h.e.openStore()
+	st, err := h.e.openState()
 	if err != nil {
 		return nil, err
 	}
@@ -105,9 +105,9 @@ func (h *Handle) begin(ctx context.Context) (*store, error) {
 	return st, nil
 }
 
-// openStore returns the session's store and makes it on first use.
-func (e *entry) openStore() (*store, error) {
-	if st := e.store.Load(); st != nil {
+// openState returns the session's state and makes it on first use.
+func (e *entry) openState() (*state, error) {
+	if st := e.state.Load(); st != nil {
 		return st, nil
 	}
 	e.shard.mu.Lock()
@@ -115,17 +115,17 @@ func (e *entry) openStore() (*store, error) {
 	if e.phase == ended {
 		return nil, &Ended{e.reason}
 	}
-	st := e.store.Load()
+	st := e.state.Load()
 	if st == nil {
-		st = &store{dir: e.shard.dir, turn: make(chan struct{}, 1), cells: make(map[string]*cell)}
-		e.store.Store(st)
+		st = &state{dir: e.shard.dir, turn: make(chan struct{}, 1), cells: make(map[string]*cell)}
+		e.state.Store(st)
 	}
 	return st, nil
 }
 
-func (st *store) end() { <-st.turn }
+func (st *state) end() { <-st.turn }
 
-func (st *store) mayWrite(h *Handle) error {
+func (st *state) mayWrite(h *Handle) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.ended != nil {
@@ -143,7 +143,7 @@ func conflict(what string, at, want uint64) error {
 
 // read returns the committed envelope of a slot and its version, 0 if there is
 // none.
-func (st *store) read(name string) (json.RawMessage, uint64, error) {
+func (st *state) read(name string) (json.RawMessage, uint64, error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.ended != nil {
@@ -158,7 +158,7 @@ func (st *store) read(name string) (json.RawMessage, uint64, error) {
 
 // commit makes data the state of a slot. decoded is a *T that data was made
 // from, kept for the next Update, or nil. The caller is the writer.
-func (st *store) commit(h *Handle, name string, data json.RawMessage, decoded any) error {
+func (st *state) commit(h *Handle, name string, data json.RawMessage, decoded any) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.ended != nil {
@@ -187,7 +187,7 @@ func (st *store) commit(h *Handle, name string, data json.RawMessage, decoded an
 }
 
 // remove deletes a slot. The caller is the writer.
-func (st *store) remove(h *Handle, name string) error {
+func (st *state) remove(h *Handle, name string) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	if st.ended != nil {
@@ -202,7 +202,7 @@ func (st *store) remove(h *Handle, name string) error {
 	return nil
 }
 
-func (st *store) advanceLocked(h *Handle, size int64) {
+func (st *state) advanceLocked(h *Handle, size int64) {
 	st.version++
 	st.bytes += size
 	st.dir.bytes.Add(size)
@@ -215,7 +215,7 @@ func slotSize(name string, data json.RawMessage) int64 {
 
 // close makes every later use fail and returns how many bytes that frees; they
 // are freed with the last handle. It does not wait for the writer.
-func (st *store) close(why Reason) (freed int64) {
+func (st *state) close(why Reason) (freed int64) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.ended = &Ended{why}
@@ -224,7 +224,7 @@ func (st *store) close(why Reason) (freed int64) {
 }
 
 // cool drops the decoded values, unless somebody writes at the moment.
-func (st *store) cool() {
+func (st *state) cool() {
 	select {
 	case st.turn <- struct{}{}:
 	default:
@@ -236,13 +236,13 @@ func (st *store) cool() {
 	}
 }
 
-func (st *store) currentVersion() uint64 {
+func (st *state) currentVersion() uint64 {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return st.version
 }
 
-func (st *store) isEmpty() bool {
+func (st *state) isEmpty() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	return len(st.cells) == 0
@@ -250,7 +250,7 @@ func (st *store) isEmpty() bool {
 
 // summary returns the version, the size and the names of the slots, each once
 // however many keys it has.
-func (st *store) summary() (version uint64, size int64, names []string) {
+func (st *state) summary() (version uint64, size int64, names []string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	seen := make(map[string]struct{})
@@ -261,7 +261,7 @@ func (st *store) summary() (version uint64, size int64, names []string) {
 	return st.version, st.bytes, slices.Sorted(maps.Keys(seen))
 }
 
-func (st *store) keys(name string) []string {
+func (st *state) keys(name string) []string {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	var ids []string
@@ -274,7 +274,7 @@ func (st *store) keys(name string) []string {
 	return ids
 }
 
-func (st *store) export() map[string]json.RawMessage {
+func (st *state) export() map[string]json.RawMessage {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	all := make(map[string]json.RawMessage, len(st.cells))
