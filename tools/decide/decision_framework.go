@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/decision"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/tools"
@@ -145,7 +146,7 @@ func analyze(ctx context.Context, c *tools.Call, in Input, out Output) (Output, 
 		return out, err
 	}
 	credit(c, d.Settings.Method)
-	res, err := decision.Analyze(c.Meter(ctx), d.Problem, d.Settings, c.Seed())
+	res, err := compute(ctx, c, &d)
 	if err != nil {
 		return out, repairable(err)
 	}
@@ -158,6 +159,23 @@ func analyze(ctx context.Context, c *tools.Call, in Input, out Output) (Output, 
 	out.Statement, out.Iteration, out.Result = d.Statement, d.Iteration, *res
 	propose(c, out.DecisionID, res)
 	return out, nil
+}
+
+// compute analyses a decision, with the draws on as many cores as can be spared.
+// Nothing has an effect before it returns; a state that was kept is resumed if
+// the decision is still the same.
+func compute(ctx context.Context, c *tools.Call, d *Decision) (*decision.Result, error) {
+	m := c.Meter(ctx)
+	keeper, err := budget.Keep(c.Durable, tools.ErrCheckpointed, []any{"decision_framework", 1, d.Problem, d.Settings, c.Seed(), m.Limits().Steps})
+	if err != nil {
+		return nil, err
+	}
+	r := decision.Run{
+		Seed: c.Seed(), Keeper: keeper,
+		Spread:   m.Spread(c.Fan, func(ctx context.Context) error { return work.FromContext(ctx).Yield(ctx) }),
+		Progress: func(done, total int) { c.Progress(float64(done), float64(total), "draws of weights") },
+	}
+	return r.Analyze(m, d.Problem, d.Settings)
 }
 
 // repairable turns a complaint about the problem into one about the parameters.

@@ -13,7 +13,7 @@ import (
 // test is mode hypothesis_test.
 func test(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 	if in.PValues != nil {
-		return correct(c, in, out)
+		return correct(ctx, c, in, out)
 	}
 	d, err := readData(in)
 	if err != nil {
@@ -49,8 +49,8 @@ func test(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 	return nil
 }
 
-func correct(c *tools.Call, in Input, out *Output) error {
-	r, err := stats.AdjustPValues(in.PValues, in.Alpha)
+func correct(ctx context.Context, c *tools.Call, in Input, out *Output) error {
+	r, err := stats.AdjustPValues(c.Meter(ctx), in.PValues, in.Alpha)
 	if err != nil {
 		return err
 	}
@@ -280,7 +280,10 @@ func (d data) groups() [][]float64 {
 
 func (d data) permutation(ctx context.Context, c *tools.Call, in Input, o stats.Options) (*stats.Test, error) {
 	m := c.Meter(ctx)
-	r := stats.Resampling{Resamples: in.Resamples, Seed: c.Seed(), Spread: spread(ctx, c)}
+	r, err := resampling(ctx, c, in)
+	if err != nil {
+		return nil, err
+	}
 	if d.Y != nil && !d.Paired {
 		return stats.PermutationTwo(m, d.X, d.Y, o, r)
 	}

@@ -3,8 +3,8 @@ package sample
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
-	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/stats"
@@ -138,8 +138,12 @@ func simulate(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 	for name, d := range in.Variables {
 		model.Variables[name] = d.distribution()
 	}
+	k, err := keeper(ctx, c, in)
+	if err != nil {
+		return err
+	}
 	r, err := stats.Simulate(c.Meter(ctx), model, stats.Sampling{
-		Draws: in.Draws, Seed: c.Seed(), Level: in.Confidence, Quantiles: in.Quantiles, Spread: spread(ctx, c),
+		Draws: in.Draws, Seed: c.Seed(), Level: in.Confidence, Quantiles: in.Quantiles, Spread: spread(ctx, c), Keeper: k,
 		Progress: func(done, total int) { c.Progress(float64(done), float64(total), "draws") },
 	})
 	if err != nil {
@@ -153,23 +157,52 @@ func simulate(ctx context.Context, c *tools.Call, in Input, out *Output) error {
 	return nil
 }
 
-// spread uses several cores where the scheduler gives them. Each goroutine counts
-// on a meter of its own that yields its own turn.
+// spread uses several cores where the scheduler gives them. Each goroutine gives
+// up its own turn.
 func spread(ctx context.Context, c *tools.Call) stats.Spread {
-	if c.Ticket != nil && work.FromContext(ctx) == nil {
-		ctx = work.NewContext(ctx, c.Ticket)
+	return c.Meter(ctx).Spread(c.Fan, func(ctx context.Context) error { return work.FromContext(ctx).Yield(ctx) })
+}
+
+// keeper keeps the draws of a call. Statistics have no effect before they are
+// returned, so that a call may also begin again.
+func keeper(ctx context.Context, c *tools.Call, in Input) (*budget.Keeper, error) {
+	if c.Durable == nil {
+		return nil, nil
 	}
-	whole := c.Meter(ctx)
-	return func(n int, f func(*budget.Meter, int)) error {
-		return work.Fan(ctx, n, func(ctx context.Context, i int) error {
-			var left budget.Limits
-			if t := whole.Limits().Time; t > 0 {
-				left.Time = max(time.Nanosecond, t-whole.Elapsed())
+	m := c.Meter(ctx)
+	numbers := [][]float64{in.Data, in.X, in.Y, in.Samples}
+	sum, ok := fingerprint(m, append(numbers, in.Groups...))
+	if !ok {
+		return nil, m.Err()
+	}
+	in.Data, in.X, in.Y, in.Samples, in.Groups = nil, nil, nil, nil, nil // a million of them would take long to write
+	return budget.Keep(c.Durable, tools.ErrCheckpointed, []any{"statistical_reasoning", 1, in, sum, c.Seed(), m.Limits().Steps})
+}
+
+// fingerprint tells lists of numbers apart (FNV-1a, by number). It reports false
+// if the call ended meanwhile.
+func fingerprint(m *budget.Meter, lists [][]float64) (sum uint64, ok bool) {
+	const prime = 1099511628211
+	sum = 14695981039346656037
+	for _, x := range lists {
+		sum = (sum ^ uint64(len(x))) * prime
+		for i, v := range x {
+			if i%8192 == 8191 && !m.Pause() {
+				return 0, false
 			}
-			f(budget.New(ctx, left, work.FromContext(ctx).Yield), i)
-			return nil
-		})
+			sum = (sum ^ math.Float64bits(v)) * prime
+		}
 	}
+	return sum, true
+}
+
+// resampling says how the random arrangements of a call are drawn.
+func resampling(ctx context.Context, c *tools.Call, in Input) (stats.Resampling, error) {
+	k, err := keeper(ctx, c, in)
+	return stats.Resampling{
+		Resamples: in.Resamples, Seed: c.Seed(), Spread: spread(ctx, c), Keeper: k,
+		Progress: func(done, total int) { c.Progress(float64(done), float64(total), "resamples") },
+	}, err
 }
 
 // distribution collects the parameters that were given; which of them belong is
@@ -234,10 +267,11 @@ func bootstrap(ctx context.Context, c *tools.Call, in Input, out *Output) error 
 	if err != nil {
 		return err
 	}
-	b, err := stats.Resample(c.Meter(ctx), given(d.X), d.Y, stats.BootstrapOptions{
-		Statistic: in.Statistic, Level: in.Confidence,
-		Resampling: stats.Resampling{Resamples: in.Resamples, Seed: c.Seed(), Spread: spread(ctx, c)},
-	})
+	r, err := resampling(ctx, c, in)
+	if err != nil {
+		return err
+	}
+	b, err := stats.Resample(c.Meter(ctx), given(d.X), d.Y, stats.BootstrapOptions{Statistic: in.Statistic, Level: in.Confidence, Resampling: r})
 	if err != nil {
 		return err
 	}

@@ -8,13 +8,16 @@ import (
 	"strings"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/tools"
 )
 
-// run searches a problem on the caller's own goroutine: a call has one turn on
-// the CPU, and the result does not depend on the number of workers.
+// run searches a problem on its own, on as many cores as can be spared. It has no
+// effect before it returns, and can go on in another process from the trees that
+// were kept.
 func (in *MCTSInput) run(ctx context.Context, c *tools.Call, out MCTSOutput) (MCTSOutput, error) {
 	m, path, err := in.model()
 	if err != nil {
@@ -25,12 +28,23 @@ func (in *MCTSInput) run(ctx context.Context, c *tools.Call, out MCTSOutput) (MC
 		Simulations: in.Simulations, Trees: in.Trees, Policy: mcts.Policy(in.Policy),
 		Exploration: in.Exploration, Criterion: mcts.Criterion(in.Criterion), Seed: c.Seed(),
 	}
+	meter := c.Meter(ctx)
+	o.Spread = meter.Spread(c.Fan, yield)
+	limits := meter.Limits()
+	o.Keeper, err = budget.Keep(c.Durable, tools.ErrCheckpointed, []any{"mcts.run", 1, in, o.Seed, limits.Steps, limits.Nodes})
+	if err != nil {
+		return out, err
+	}
+	if c.Durable != nil {
+		o.Partial = func(r *mcts.Result) error {
+			return o.Keeper.Partial(MCTSOutput{Action: out.Action, BestAction: r.Best, Search: r})
+		}
+	}
 	if c.OnProgress != nil {
 		o.Progress = func(p mcts.Progress) {
 			c.Progress(float64(p.Done), float64(p.Total), mctsProgress(p))
 		}
 	}
-	meter := c.Meter(ctx)
 	out.Search, err = mcts.Search(meter, m, o)
 	if err != nil {
 		return out, mctsFlaws(err, path)
@@ -45,6 +59,9 @@ func (in *MCTSInput) run(ctx context.Context, c *tools.Call, out MCTSOutput) (MC
 	}
 	return out, nil
 }
+
+// yield gives up the turn of the goroutine that ctx belongs to, if it is over.
+func yield(ctx context.Context) error { return work.FromContext(ctx).Yield(ctx) }
 
 func mctsProgress(p mcts.Progress) string {
 	if p.Best == "" {

@@ -63,11 +63,31 @@ const (
 	GatherMoreData = "gather-more-data"
 )
 
-// Analyze ranks the options of p by the method of s. The seed drives the Monte
-// Carlo alone. Wrong or missing data are a *FieldError. When m runs out, what was
-// found so far is returned and a note names what is missing from it; an ended
-// context is an error. A step of m is one option scored, or one pair compared.
+// Run says how an analysis is made, beyond what is analysed. Only Seed changes
+// what is found.
+type Run struct {
+	Seed     uint64                // of the Monte Carlo
+	Spread   budget.Spread         // of its draws; nil: on the caller's goroutine
+	Keeper   *budget.Keeper        // of its draws; may be nil
+	Progress func(done, total int) // of its draws; may be nil; called by the caller's goroutine
+}
+
+func (r Run) report(done, total int) {
+	if r.Progress != nil {
+		r.Progress(done, total)
+	}
+}
+
+// Analyze is Run.Analyze on the caller's goroutine.
 func Analyze(m *budget.Meter, p Problem, s Settings, seed uint64) (*Result, error) {
+	return Run{Seed: seed}.Analyze(m, p, s)
+}
+
+// Analyze ranks the options of p by the method of s. Wrong or missing data are a
+// *FieldError. When m runs out, what was found so far is returned and a note
+// names what is missing from it; an ended context is an error. A step of m is one
+// option scored, or one pair compared.
+func (r Run) Analyze(m *budget.Meter, p Problem, s Settings) (*Result, error) {
 	if !slices.Contains(Methods(), s.Method) {
 		return nil, bad("analysisType", fmt.Sprintf("one of %q", Methods()), s.Method)
 	}
@@ -87,7 +107,8 @@ func Analyze(m *budget.Meter, p Problem, s Settings, seed uint64) (*Result, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := md.run(seed); err != nil {
+	md.how = r
+	if err := md.run(); err != nil {
 		return nil, err
 	}
 	if err := m.Err(); err != nil {
@@ -97,7 +118,7 @@ func Analyze(m *budget.Meter, p Problem, s Settings, seed uint64) (*Result, erro
 	return md.res, nil
 }
 
-func (md *model) run(seed uint64) error {
+func (md *model) run() error {
 	switch md.s.Method {
 	case WeightedSum, WeightedProduct, TOPSIS, AHP:
 		if err := md.weigh(); err != nil {
@@ -112,8 +133,7 @@ func (md *model) run(seed uint64) error {
 			return err
 		}
 	}
-	md.sensitivity(seed)
-	return nil
+	return md.sensitivity()
 }
 
 func (md *model) screen() error {
@@ -217,10 +237,10 @@ func (md *model) strangers() {
 
 // sensitivity varies the weights or probabilities that the recommendation rests
 // on.
-func (md *model) sensitivity(seed uint64) {
+func (md *model) sensitivity() (err error) {
 	b := md.board
 	if b == nil {
-		return
+		return nil
 	}
 	sen := &Sensitivity{Of: md.varies, Method: "exact: scores are linear in the weights"}
 	if _, ok := b.scorer.(closeness); ok {
@@ -228,11 +248,14 @@ func (md *model) sensitivity(seed uint64) {
 	}
 	sen.Flips, sen.Unassessed = md.flips(b)
 	sen.OneWay = md.shifts(b)
-	sen.MonteCarlo = md.monteCarlo(b, seed)
+	if sen.MonteCarlo, err = md.monteCarlo(b, md.how.Seed); err != nil {
+		return err
+	}
 	if sen.Flips == nil {
 		sen.Method = ""
 	}
 	md.res.Sensitivity = sen
+	return nil
 }
 
 // weigh runs a method that weighs attributes by criteria.

@@ -16,6 +16,7 @@ type model struct {
 	p       *Problem
 	s       *Settings
 	m       *budget.Meter
+	how     Run
 	res     *Result
 	options []Option // as given, or as named by outcomes or payoffs
 	keys    []string
@@ -96,6 +97,9 @@ func (md *model) checkOptions() error {
 			return bad(field, "a name or id that no other option has", key)
 		}
 		md.at[key], md.keys[i] = i, key
+		if !md.m.Pause() {
+			return md.unfinished()
+		}
 		for _, a := range slices.Sorted(maps.Keys(o.Attributes)) {
 			if err := number(field+".attributes."+a, o.Attributes[a]); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget/budgettest"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
@@ -23,7 +24,7 @@ func TestSameForAnyNumberOfWorkers(t *testing.T) {
 		for _, p := range []mcts.Policy{mcts.UCT, mcts.UCB1Tuned, mcts.PUCT} {
 			render := func(workers int, seed uint64) string {
 				meter := budget.New(t.Context(), budget.Limits{Steps: 40_000, Nodes: 20_000}, nil)
-				r, err := mcts.Search(meter, m, mcts.Options{Simulations: 5000, Trees: 8, Workers: workers, Seed: seed, Policy: p})
+				r, err := mcts.Search(meter, m, mcts.Options{Simulations: 5000, Trees: 8, Spread: meter.Spread(budgettest.Fan(workers), nil), Seed: seed, Policy: p})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +113,8 @@ func TestCancelStopsWithinAFewMoves(t *testing.T) {
 	for _, workers := range []int{1, 4} {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		m := canceling{after: 10_000, made: new(atomic.Int64), cancel: cancel}
-		_, err := mcts.Search(budget.New(ctx, budget.Limits{}, nil), m, mcts.Options{Simulations: 1 << 29, Workers: workers})
+		meter := budget.New(ctx, budget.Limits{}, nil)
+		_, err := mcts.Search(meter, m, mcts.Options{Simulations: 1 << 29, Spread: meter.Spread(budgettest.Fan(workers), nil)})
 		if err == nil || !strings.Contains(err.Error(), "no longer wanted") {
 			t.Errorf("error %v, want the cause", err)
 		}

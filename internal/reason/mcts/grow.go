@@ -17,6 +17,7 @@ import (
 type grower struct {
 	model  problem.Model
 	traits problem.Traits
+	source *rand.PCG // beneath rng, which keeps nothing of its own
 	rng    *rand.Rand
 	meter  *budget.Meter
 	policy Policy
@@ -93,10 +94,10 @@ type passed struct {
 // errStopped ends a simulation whose budget ran out. It never leaves the file.
 var errStopped = errors.New("stopped")
 
-func newGrower(m problem.Model, o *Options, rng *rand.Rand, meter *budget.Meter, target int) *grower {
+func newGrower(m problem.Model, o *Options, source *rand.PCG, meter *budget.Meter, target int) *grower {
 	t := m.Traits()
 	g := &grower{
-		model: m, traits: t, rng: rng, meter: meter, policy: o.Policy, c: *o.Exploration, target: target,
+		model: m, traits: t, source: source, rng: rand.New(source), meter: meter, policy: o.Policy, c: *o.Exploration, target: target,
 		start: make([]float64, t.Size), state: make([]float64, t.Size), acts: make([]int, 0, t.Actions),
 		limit: meter.Limits().Nodes,
 		low:   math.Inf(1), high: math.Inf(-1),
@@ -118,10 +119,12 @@ func newGrower(m problem.Model, o *Options, rng *rand.Rand, meter *budget.Meter,
 	return g
 }
 
-// run makes up to n more simulations.
-func (g *grower) run(n int) error {
+// run makes up to n more simulations, but begins none after the given budget
+// steps.
+func (g *grower) run(n int, steps int64) error {
+	last := g.left - steps
 	for range min(n, g.target-g.sims) {
-		if g.done() {
+		if g.done() || g.left <= last {
 			return nil
 		}
 		switch err := g.simulate(); {

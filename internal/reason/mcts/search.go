@@ -3,8 +3,6 @@ package mcts
 import (
 	"fmt"
 	"math"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
@@ -29,16 +27,26 @@ const (
 type Options struct {
 	Simulations int       // of all trees together; default DefaultSimulations
 	Trees       int       // default DefaultTrees, but at most one for each 10,000 simulations
-	Workers     int       // goroutines; does not change the result; default 1
 	Policy      Policy    // default UCT
 	Exploration *float64  // constant c, at least 0, for returns scaled to [0, 1]; default DefaultExploration
 	Criterion   Criterion // default ByVisits
 	Seed        uint64
 
-	// Progress, which may be nil, is called by the goroutine that called
-	// Search: at first, at the end, and in between after each hundredth of the
-	// simulations or quarter of a second.
+	// Spread, which may be nil, grows trees on several goroutines. It does not
+	// change the result.
+	Spread budget.Spread
+	// Keeper, which may be nil, keeps the trees to go on from.
+	Keeper *budget.Keeper
+
+	// The following, which may be nil, are called by the goroutine that called
+	// Search.
+
+	// Progress is called at first, at the end, and in between after each
+	// hundredth of the simulations or tenth of a second.
 	Progress func(Progress)
+	// Partial gets what Search would return now, about once a second. Its error
+	// ends the search.
+	Partial func(*Result) error
 }
 
 // Progress is how far a Search has come.
@@ -94,14 +102,18 @@ type Step struct {
 // far; the error is a problem.Flaws about an option or about a formula that
 // failed, or why the context ended.
 //
-// The result is the same for every number of workers, unless the time limit is
-// met.
+// The result is the same however the trees are spread and however often the
+// search was resumed, unless the time limit is met: that counts from the last
+// resumption.
 func Search(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
 	if err := o.settle(); err != nil {
 		return nil, err
 	}
 	s := &search{model: m, traits: m.Traits(), meter: meter, o: &o}
 	if err := s.begin(); err != nil {
+		return nil, err
+	}
+	if err := s.resume(); err != nil {
 		return nil, err
 	}
 	if err := s.rounds(); err != nil {
@@ -124,7 +136,6 @@ func (o *Options) settle() error {
 		return bad("trees", fmt.Sprintf("1 to %d", MaxTrees), "%d", o.Trees)
 	}
 	o.Trees = min(o.Trees, o.Simulations)
-	o.Workers = max(1, min(o.Workers, o.Trees))
 	if o.Exploration == nil {
 		o.Exploration = new(DefaultExploration)
 	}
@@ -152,13 +163,17 @@ type search struct {
 	trees  []*grower
 	player int
 
+	next int // simulations of each tree in the next round
+
 	reportAt int // simulations
 	reported time.Time
+	shown    time.Time // when Partial was last called
 }
 
 // begin makes the trees. A limit too small to give every tree a share makes
 // fewer.
 func (s *search) begin() error {
+	s.next, s.trees = firstRound, nil
 	state := make([]float64, s.traits.Size)
 	s.model.Start(state)
 	s.player = s.model.Player(state)
@@ -182,7 +197,7 @@ func (s *search) begin() error {
 	for i := range trees {
 		share := budget.Limits{Steps: part(steps, trees, i), Nodes: part(nodes, trees, i)}
 		target := part(int64(s.o.Simulations), trees, i)
-		s.trees = append(s.trees, newGrower(s.model, s.o, seed.Stream(s.o.Seed, uint64(i)), s.meter.Fork(share), int(target)))
+		s.trees = append(s.trees, newGrower(s.model, s.o, seed.Source(s.o.Seed, uint64(i)), s.meter.Fork(share), int(target)))
 	}
 	return nil
 }
@@ -212,14 +227,19 @@ func part(total int64, n, i int) int64 {
 const (
 	firstRound = 16  // simulations of a tree, so that progress comes early
 	mostRound  = 256 // and cancelling never waits for long
+
+	// roundSteps bounds the budget steps of a round of all trees together, where
+	// simulations are long: between rounds the search can be saved.
+	roundSteps = 1 << 18
 )
 
 // rounds runs all trees until they are done, some simulations of each at a
 // time. What a round does never depends on how fast it was.
 func (s *search) rounds() error {
+	s.shown = time.Now()
 	var err error
-	for n := firstRound; ; n = min(2*n, mostRound) {
-		if err = s.round(n); err != nil {
+	for {
+		if err = s.round(); err != nil {
 			break
 		}
 		done, solved := true, false
@@ -231,8 +251,21 @@ func (s *search) rounds() error {
 		if done || solved {
 			break
 		}
+		if err = s.keep(); err != nil {
+			break
+		}
 	}
+	s.settleMeters()
+	if ended := s.meter.Err(); ended != nil {
+		return fmt.Errorf("search: %w", ended)
+	}
+	return err
+}
+
+// settleMeters adds up what the trees used.
+func (s *search) settleMeters() {
 	for _, g := range s.trees {
+		g.meter.Follow(s.meter)
 		if !g.stopped {
 			g.meter.Step(g.pending)
 		}
@@ -242,37 +275,29 @@ func (s *search) rounds() error {
 		}
 		s.meter.Join(g.meter)
 	}
-	if ended := s.meter.Err(); ended != nil {
-		return fmt.Errorf("search: %w", ended)
-	}
-	return err
 }
 
-// round lets the workers take one tree after another. The first error by tree
-// wins, so that it too is the same on every run.
-func (s *search) round(n int) error {
+// round spreads the trees. The first error by tree wins, so that it too is the
+// same on every run.
+func (s *search) round() error {
 	errs := make([]error, len(s.trees))
-	var next atomic.Int64
-	work := func() {
-		for i := next.Add(1) - 1; i < int64(len(s.trees)); i = next.Add(1) - 1 {
-			errs[i] = s.trees[i].run(n)
-		}
+	spread := s.o.Spread
+	if spread == nil || len(s.trees) == 1 {
+		spread = s.meter.Inline()
 	}
-	if s.o.Workers == 1 {
-		work()
-	} else {
-		var wg sync.WaitGroup
-		for range s.o.Workers {
-			wg.Go(work)
-		}
-		wg.Wait()
-	}
+	steps := max(1, roundSteps/int64(len(s.trees)))
+	stopped := spread(len(s.trees), func(m *budget.Meter, i int) {
+		g := s.trees[i] // nobody else has it during the round
+		g.meter.Follow(m)
+		errs[i] = g.run(s.next, steps)
+	})
+	s.next = min(2*s.next, mostRound)
 	for _, err := range errs {
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return stopped
 }
 
 func (s *search) done() (sims int) {
@@ -283,7 +308,7 @@ func (s *search) done() (sims int) {
 }
 
 // reportEvery is how long a caller waits for a sign of life.
-const reportEvery = 250 * time.Millisecond
+const reportEvery = 100 * time.Millisecond
 
 // report tells the caller how far the search is, if it is time to.
 func (s *search) report(last bool) {

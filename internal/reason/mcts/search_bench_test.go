@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget/budgettest"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
@@ -57,7 +58,7 @@ func BenchmarkUCT(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				meter := budget.New(b.Context(), budget.Limits{}, nil)
-				r, err := mcts.Search(meter, bernoulli{}, mcts.Options{Simulations: sims, Trees: c.trees, Workers: c.workers, Seed: 1})
+				r, err := mcts.Search(meter, bernoulli{}, mcts.Options{Simulations: sims, Trees: c.trees, Spread: meter.Spread(budgettest.Fan(c.workers), nil), Seed: 1})
 				if err != nil || r.Simulations != sims {
 					b.Fatal(r, err)
 				}
@@ -158,5 +159,25 @@ func BenchmarkBareUCT(b *testing.B) {
 		}
 	}
 	b.ReportMetric(sims*float64(b.N)/b.Elapsed().Seconds()/1e6, "Msims/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkKeep saves a tree of about 300,000 nodes.
+func BenchmarkKeep(b *testing.B) {
+	var states, size int
+	for b.Loop() {
+		meter := budget.New(b.Context(), budget.Limits{Nodes: 300_000}, nil)
+		d := &budgettest.Disk{}
+		k, err := budget.Keep(d, nil, 1)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := mcts.Search(meter, bernoulli{}, mcts.Options{Simulations: 60_000, Trees: 8, Seed: 1, Keeper: k}); err != nil {
+			b.Fatal(err)
+		}
+		states, size = states+d.Saved, len(d.State)
+	}
+	b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(states), "ms/state")
+	b.ReportMetric(float64(size)/(1<<20), "MiB")
 	b.ReportMetric(0, "ns/op")
 }

@@ -37,31 +37,73 @@ type Bootstrap struct {
 const maxJackknife = 2_000
 
 // statistics of an unsorted slice, which they may reorder. Each notes whether it
-// sorts.
+// sorts. They count no steps but give way, and fail when they must stop.
 var statistics = map[string]struct {
-	of    func(x []float64) float64
+	of    func(m *budget.Meter, x []float64) (float64, error)
 	sorts bool
 }{
-	"mean":         {func(x []float64) float64 { return plainSum(x) / float64(len(x)) }, false},
-	"median":       {func(x []float64) float64 { slices.Sort(x); return quantile(x, 0.5) }, true},
+	"mean": {func(m *budget.Meter, x []float64) (float64, error) {
+		total, err := sumOf(m, x)
+		return total / float64(len(x)), err
+	}, false},
+	"median": {func(m *budget.Meter, x []float64) (float64, error) {
+		err := sortPlain(m, x)
+		return quantile(x, 0.5), err
+	}, true},
 	"stddev":       {sampleSD, false},
 	"trimmed_mean": {trimmedMean, true},
 }
 
-func sampleSD(x []float64) float64 {
-	var r running
-	for _, v := range x {
-		r.add(v)
+// uncounted returns a meter that gives way and stops like m, and whose steps do
+// not count: those of a draw are counted beforehand.
+func uncounted(m *budget.Meter) *budget.Meter { return m.Fork(budget.Limits{}) }
+
+// sortPlain sorts x; short ones as fast as can be.
+func sortPlain(m *budget.Meter, x []float64) error {
+	if len(x) <= sortRun {
+		slices.Sort(x)
+		return nil
 	}
-	return math.Sqrt(r.m2 / (r.n - 1))
+	return sortBy(uncounted(m), x, cmp.Compare[float64])
+}
+
+func sumOf(m *budget.Meter, x []float64) (float64, error) {
+	var s sum
+	err := each(uncounted(m), len(x), func(lo, hi int) {
+		for _, v := range x[lo:hi] {
+			s.add(v)
+		}
+	})
+	return s.value(), err
+}
+
+func sampleSD(m *budget.Meter, x []float64) (float64, error) {
+	r, err := runningOf(m, x)
+	return math.Sqrt(r.m2 / (r.n - 1)), err
+}
+
+func runningOf(m *budget.Meter, x []float64) (running, error) {
+	var r running
+	err := each(uncounted(m), len(x), func(lo, hi int) {
+		for _, v := range x[lo:hi] {
+			r.add(v)
+		}
+	})
+	return r, err
 }
 
 // trimmedMean leaves out a fifth of the values at either end (Wilcox 2012).
-func trimmedMean(x []float64) float64 {
-	slices.Sort(x)
+func trimmedMean(m *budget.Meter, x []float64) (float64, error) {
+	if err := sortPlain(m, x); err != nil {
+		return 0, err
+	}
 	g := len(x) / 5
-	return plainSum(x[g:len(x)-g]) / float64(len(x)-2*g)
+	total, err := sumOf(m, x[g:len(x)-g])
+	return total / float64(len(x)-2*g), err
 }
+
+// theta is the statistic of one sample, or its difference between two.
+type theta func(m *budget.Meter, samples [][]float64) (float64, error)
 
 // Resample bootstraps a statistic of x, or, with y, its difference x−y: resamples
 // with replacement, the percentile interval (Efron 1979) and the bias-corrected
@@ -81,15 +123,20 @@ func Resample(m *budget.Meter, x, y []float64, o BootstrapOptions) (*Bootstrap, 
 		}
 		samples = append(samples, y)
 	}
-	theta := func(s [][]float64) float64 {
-		v := stat.of(s[0])
-		if len(s) > 1 {
-			v -= stat.of(s[1])
+	theta := func(m *budget.Meter, s [][]float64) (float64, error) {
+		v, err := stat.of(m, s[0])
+		if len(s) > 1 && err == nil {
+			var w float64
+			w, err = stat.of(m, s[1])
+			v -= w
 		}
-		return v
+		return v, err
 	}
 	out := &Bootstrap{Statistic: o.Statistic, GroupSizes: sizes(samples), N: len(x) + len(y), Notes: []string{}}
-	out.Estimate = theta(clones(samples))
+	var err error
+	if out.Estimate, err = theta(m, clones(samples)); err != nil {
+		return nil, err
+	}
 	if known(out.Estimate) == nil {
 		return nil, wrong("x", "values whose statistic is within the range of a 64-bit float", "more")
 	}
@@ -101,7 +148,9 @@ func Resample(m *budget.Meter, x, y []float64, o BootstrapOptions) (*Bootstrap, 
 	if err != nil {
 		return nil, err
 	}
-	out.describe(values, o.Level)
+	if err := out.describe(m, values, o.Level); err != nil {
+		return nil, err
+	}
 	if out.Resamples < o.Resamples {
 		out.Notes = append(out.Notes, fmt.Sprintf("the budget ended after %d of %d resamples", out.Resamples, o.Resamples))
 	}
@@ -117,8 +166,9 @@ func clones(samples [][]float64) [][]float64 {
 }
 
 // resamples returns the ascending statistics of random resamples.
-func resamples(m *budget.Meter, samples [][]float64, theta func([][]float64) float64, cost int64, r Resampling) ([]float64, error) {
-	parts, err := run(m, blocks{draws: r.Resamples, cost: cost, spread: r.Spread}, func(m *budget.Meter, block, count int) ([]float64, bool) {
+func resamples(m *budget.Meter, samples [][]float64, theta theta, cost int64, r Resampling) ([]float64, error) {
+	var all drawnValues
+	err := run(m, r.blocks(cost), &all, func(m *budget.Meter, block, count int) ([]float64, bool) {
 		rng := seed.Stream(r.Seed, uint64(block))
 		buf := clones(samples)
 		out := make([]float64, count)
@@ -128,25 +178,40 @@ func resamples(m *budget.Meter, samples [][]float64, theta func([][]float64) flo
 			}
 			for g, s := range samples {
 				for i := range s {
+					if i%stretch == stretch-1 && !m.Pause() {
+						return nil, false
+					}
 					buf[g][i] = s[rng.IntN(len(s))]
 				}
 			}
-			out[k] = theta(buf)
+			var err error
+			if out[k], err = theta(m, buf); err != nil {
+				return nil, false
+			}
 		}
 		return out, true
 	})
 	if err != nil {
 		return nil, err
 	}
-	values := slices.Concat(parts...)
-	slices.Sort(values) // at most MaxResamples
-	return values, nil
+	return all, sortPlain(m, all) // at most MaxResamples
 }
 
-func (b *Bootstrap) describe(values []float64, level float64) {
-	var r running
-	for _, v := range values {
-		r.add(v)
+// drawnValues keeps the values of all draws.
+type drawnValues []float64
+
+func (d *drawnValues) add(part []float64) { *d = append(*d, part...) }
+func (d *drawnValues) state() []byte      { return pack([]float64(*d)) }
+
+func (d *drawnValues) restore(state []byte) bool {
+	*d = make([]float64, len(state)/8)
+	return unpack(state, []float64(*d))
+}
+
+func (b *Bootstrap) describe(m *budget.Meter, values []float64, level float64) error {
+	r, err := runningOf(m, values)
+	if err != nil {
+		return err
 	}
 	b.Resamples, b.Bias, b.SE = len(values), known(r.mean-b.Estimate), known(math.Sqrt(r.m2/(r.n-1)))
 	b.Percentile = &Interval{
@@ -157,11 +222,12 @@ func (b *Bootstrap) describe(values []float64, level float64) {
 		{Name: "independent observations", Status: NotChecked, Detail: "follows from how the data were collected"},
 		{Name: "sample large enough to stand for its population", Status: NotChecked, Detail: "intervals of fewer than about 20 values are too short"},
 	}
+	return nil
 }
 
 // accelerate adds the BCa interval, where the jackknife is affordable and the
 // statistic varies.
-func (b *Bootstrap) accelerate(m *budget.Meter, samples [][]float64, theta func([][]float64) float64, values []float64, level float64) error {
+func (b *Bootstrap) accelerate(m *budget.Meter, samples [][]float64, theta theta, values []float64, level float64) error {
 	if b.N > maxJackknife {
 		b.Notes = append(b.Notes, fmt.Sprintf("the BCa interval is computed for up to %d values; beyond, it hardly differs", maxJackknife))
 		return nil
@@ -188,7 +254,7 @@ func (b *Bootstrap) accelerate(m *budget.Meter, samples [][]float64, theta func(
 
 // acceleration is a sixth of the skewness of the statistic's influence, by the
 // jackknife over all samples.
-func acceleration(m *budget.Meter, samples [][]float64, theta func([][]float64) float64) (float64, error) {
+func acceleration(m *budget.Meter, samples [][]float64, theta theta) (float64, error) {
 	var cubes, squares sum
 	for g, s := range samples {
 		n := float64(len(s))
@@ -200,7 +266,10 @@ func acceleration(m *budget.Meter, samples [][]float64, theta func([][]float64) 
 			}
 			rest := clones(samples)
 			rest[g] = slices.Delete(rest[g], i, i+1)
-			without[i] = theta(rest)
+			var err error
+			if without[i], err = theta(m, rest); err != nil {
+				return 0, err
+			}
 			mean.add(without[i] / n)
 		}
 		for _, v := range without {

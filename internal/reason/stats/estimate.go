@@ -9,19 +9,8 @@ import (
 )
 
 // summarise merges the blocks in their order.
-func (p *plan) summarise(m *budget.Meter, parts []*drawn, s Sampling) (*MonteCarlo, error) {
-	var all drawn
-	var failure error
-	for _, d := range parts {
-		all.moments.merge(d.moments)
-		all.kept = append(all.kept, d.kept...)
-		all.undefined += d.undefined
-		all.hits += d.hits
-		all.events += d.events
-		if failure == nil {
-			failure = d.failure
-		}
-	}
+func (p *plan) summarise(m *budget.Meter, all drawn, s Sampling) (*MonteCarlo, error) {
+	failure := all.failure
 	r := all.moments
 	mc := &MonteCarlo{
 		Assumptions: []Assumption{{Name: "independent variables", Status: NotChecked, Detail: "each is drawn without regard to the others; express dependence in the formula"}},

@@ -147,7 +147,7 @@ func TestShapiroWilkKnown(t *testing.T) {
 }
 
 func TestCorrections(t *testing.T) {
-	c, err := AdjustPValues([]float64{0.01, 0.02, 0.03, 0.04, 0.05}, 0.05)
+	c, err := AdjustPValues(free(), []float64{0.01, 0.02, 0.03, 0.04, 0.05}, 0.05)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,11 +158,11 @@ func TestCorrections(t *testing.T) {
 		near(t, "Holm", c.Holm.Adjusted[i], want, 1e-15)
 		near(t, "BH", c.BH.Adjusted[i], 0.05, 1e-15)
 	}
-	c, _ = AdjustPValues([]float64{0.9, 0.001, 0.04}, 0.05) // in any order
+	c, _ = AdjustPValues(free(), []float64{0.9, 0.001, 0.04}, 0.05) // in any order
 	near(t, "Holm of the smallest", c.Holm.Adjusted[1], 0.003, 1e-15)
 	near(t, "BH of the middle", c.BH.Adjusted[2], 0.06, 1e-15)
-	_, err = AdjustPValues(nil, 0.05)
+	_, err = AdjustPValues(free(), nil, 0.05)
 	refused(t, "none", err, "pValues")
-	_, err = AdjustPValues([]float64{0.5, 1.5}, 0.05)
+	_, err = AdjustPValues(free(), []float64{0.5, 1.5}, 0.05)
 	refused(t, "above 1", err, "pValues[1]")
 }

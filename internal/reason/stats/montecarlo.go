@@ -2,6 +2,7 @@ package stats
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -27,12 +28,16 @@ type Sampling struct {
 	Level     float64
 	Quantiles []float64
 	Spread    Spread                // nil: on the caller's goroutine
+	Keeper    *budget.Keeper        // may be nil
 	Progress  func(done, total int) // may be nil; called by the caller's goroutine
 }
 
 // maxKept is how many draws are kept for quantiles; the first of them are a
 // random sample like any other.
 const maxKept = 1_000_000
+
+// keptBlocks is how many blocks that takes.
+const keptBlocks = (maxKept + blockSize - 1) / blockSize
 
 // MonteCarlo is an estimate of the distribution of a model's result.
 type MonteCarlo struct {
@@ -91,7 +96,8 @@ type SampledVariable struct {
 
 // Simulate draws the variables of the model and evaluates it. One draw is one
 // step of the budget. When the budget ends it returns the blocks of draws that
-// were complete.
+// were complete. The draws that are kept for quantiles are no part of the state
+// that is kept to go on from: they are made again.
 func Simulate(m *budget.Meter, model Model, s Sampling) (*MonteCarlo, error) {
 	if err := s.check(); err != nil {
 		return nil, err
@@ -100,14 +106,15 @@ func Simulate(m *budget.Meter, model Model, s Sampling) (*MonteCarlo, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := blocks{draws: s.Draws, cost: 1, spread: s.Spread, progress: s.Progress}
-	parts, err := run(m, b, func(m *budget.Meter, block, count int) (*drawn, bool) {
+	b := blocks{draws: s.Draws, cost: 1, redo: keptBlocks, spread: s.Spread, keeper: s.Keeper, progress: s.Progress}
+	var all drawn
+	err = run(m, b, &all, func(m *budget.Meter, block, count int) (*drawn, bool) {
 		return p.block(m, s.Seed, block, count)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return p.summarise(m, parts, s)
+	return p.summarise(m, all, s)
 }
 
 func (s Sampling) check() error {
@@ -210,7 +217,7 @@ func compileValue(names []expr.Var, constants map[string]float64, source string)
 	return nil, wrong("expression", "a formula of the variables", err)
 }
 
-// drawn is what one block saw.
+// drawn is what one block saw, or all of them.
 type drawn struct {
 	moments   running
 	kept      []float64 // finite results; nil in blocks beyond maxKept
@@ -256,7 +263,7 @@ func (r *running) merge(o running) {
 func (p *plan) block(m *budget.Meter, seedValue uint64, block, count int) (*drawn, bool) {
 	rng := seed.Stream(seedValue, uint64(block))
 	out := &drawn{}
-	keep := block*blockSize < maxKept
+	keep := block < keptBlocks
 	if keep {
 		out.kept = make([]float64, 0, count)
 	}
@@ -305,4 +312,38 @@ func (d *drawn) fail(err error) {
 	if d.failure == nil {
 		d.failure = err
 	}
+}
+
+func (d *drawn) add(part *drawn) {
+	d.moments.merge(part.moments)
+	d.kept = append(d.kept, part.kept...)
+	d.undefined += part.undefined
+	d.hits += part.hits
+	d.events += part.events
+	d.failure = cmp.Or(d.failure, part.failure)
+}
+
+// state leaves out what is drawn again: the kept draws, and the failure if there
+// was one among them.
+func (d *drawn) state() []byte {
+	r := d.moments
+	b := pack([]float64{r.n, r.mean, r.m2, r.low, r.high})
+	b = append(b, pack([]int64{int64(d.undefined), int64(d.hits), int64(d.events)})...)
+	if d.failure != nil {
+		b = append(b, d.failure.Error()...)
+	}
+	return b
+}
+
+func (d *drawn) restore(state []byte) bool {
+	r, n := make([]float64, 5), make([]int64, 3)
+	if len(state) < 64 || !unpack(state[:40], r) || !unpack(state[40:64], n) {
+		return false
+	}
+	d.moments = running{n: r[0], mean: r[1], m2: r[2], low: r[3], high: r[4]}
+	d.undefined, d.hits, d.events = int(n[0]), int(n[1]), int(n[2])
+	if text := string(state[64:]); text != "" && d.failure == nil {
+		d.failure = errors.New(text)
+	}
+	return true
 }

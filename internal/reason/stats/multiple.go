@@ -3,7 +3,8 @@ package stats
 import (
 	"cmp"
 	"fmt"
-	"slices"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 )
 
 // Correction is one way to correct p values for their number.
@@ -30,7 +31,7 @@ type Corrections struct {
 // controls the chance of any false rejection, whatever the dependence; Benjamini
 // and Hochberg's step-up procedure the expected share of false rejections, under
 // independence or positive dependence.
-func AdjustPValues(p []float64, alpha float64) (*Corrections, error) {
+func AdjustPValues(m *budget.Meter, p []float64, alpha float64) (*Corrections, error) {
 	if err := levelArg("alpha", alpha); err != nil {
 		return nil, err
 	}
@@ -41,8 +42,8 @@ func AdjustPValues(p []float64, alpha float64) (*Corrections, error) {
 		return nil, wrong("pValues", fmt.Sprintf("at most %d", MaxPValues), len(p))
 	}
 	for i, v := range p {
-		if err := probabilityArg(fmt.Sprintf("pValues[%d]", i), v); err != nil {
-			return nil, err
+		if !(v >= 0 && v <= 1) { // a path for each would take longer than the rest
+			return nil, probabilityArg(fmt.Sprintf("pValues[%d]", i), v)
 		}
 	}
 	n := len(p)
@@ -50,7 +51,10 @@ func AdjustPValues(p []float64, alpha float64) (*Corrections, error) {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
+	byValue := func(a, b int) int { return cmp.Or(cmp.Compare(p[a], p[b]), cmp.Compare(a, b)) }
+	if err := sortBy(m, order, byValue); err != nil {
+		return nil, err
+	}
 	holm, bh := make([]float64, n), make([]float64, n)
 	var floor float64
 	for k, i := range order {

@@ -112,6 +112,9 @@ func pool(m *budget.Meter, groups ...[]float64) ([]observation, error) {
 	all := make([]observation, 0, n)
 	for g, x := range groups {
 		for i, v := range x {
+			if i%stretch == stretch-1 && !m.Pause() {
+				return nil, spent(m)
+			}
 			all = append(all, observation{value: v, group: int32(g), index: int32(i)})
 		}
 	}

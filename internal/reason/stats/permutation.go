@@ -15,6 +15,14 @@ type Resampling struct {
 	Resamples int    // random permutations when there are too many to list
 	Seed      uint64 // used only then
 	Spread    Spread // nil: on the caller's goroutine
+
+	Keeper   *budget.Keeper        // of the random ones; may be nil
+	Progress func(done, total int) // of the random ones; may be nil; called by the caller's goroutine
+}
+
+// blocks describes the random ones, of the given cost in steps.
+func (r Resampling) blocks(cost int64) blocks {
+	return blocks{draws: r.Resamples, cost: cost, spread: r.Spread, keeper: r.Keeper, progress: r.Progress}
 }
 
 // maxListedPermutations is how many arrangements are enumerated instead of drawn.
@@ -49,6 +57,14 @@ func PermutationTwo(m *budget.Meter, x, y []float64, o Options, r Resampling) (*
 	for i, v := range pooled { // centred and scaled: sums stay small and exact enough
 		pooled[i] = (v - c.mean) / c.scale
 	}
+	mx, err := meanOf(m, x)
+	if err != nil {
+		return nil, err
+	}
+	my, err := meanOf(m, y)
+	if err != nil {
+		return nil, err
+	}
 	t := begin(o, "permutation", "permutation test of the difference of means", "Fisher 1935; Pitman 1937",
 		"x and y come from one distribution", len(x), len(y))
 	n1, n2 := float64(len(x)), float64(len(y))
@@ -61,18 +77,10 @@ func PermutationTwo(m *budget.Meter, x, y []float64, o Options, r Resampling) (*
 	if ways <= maxListedPermutations+0.5 {
 		err = tally.subsets(m, pooled, len(x))
 	} else {
-		err = tally.draw(m, r, func(rng *rand.Rand, buf []float64) float64 {
-			return randomSubset(rng, buf, len(x))
+		err = tally.draw(m, r, func(m *budget.Meter, rng *rand.Rand, buf []float64) (float64, bool) {
+			return randomSubset(m, rng, buf, len(x))
 		}, pooled)
 	}
-	if err != nil {
-		return nil, err
-	}
-	mx, err := meanOf(m, x)
-	if err != nil {
-		return nil, err
-	}
-	my, err := meanOf(m, y)
 	if err != nil {
 		return nil, err
 	}
@@ -107,19 +115,18 @@ func PermutationPaired(m *budget.Meter, field string, d []float64, mu float64, o
 	for i, v := range d {
 		signed[i] = (v - mu) / scale
 	}
+	mean, err := meanOf(m, d)
+	if err != nil {
+		return nil, err
+	}
 	t := begin(o, "permutation_paired", "sign-flip permutation test of a mean", "Fisher 1935",
 		fmt.Sprintf("the values are symmetric about %g", mu), len(d))
 	tally := tally{observed: plainSum(signed), slack: 1e-12 * float64(len(d))}
-	var err error
 	if len(d) < 63 && 1<<len(d) <= maxListedPermutations {
 		err = tally.signs(m, signed)
 	} else {
 		err = tally.draw(m, r, randomSigns, signed)
 	}
-	if err != nil {
-		return nil, err
-	}
-	mean, err := meanOf(m, d)
 	if err != nil {
 		return nil, err
 	}
@@ -219,10 +226,12 @@ func (a *tally) signs(m *budget.Meter, x []float64) error {
 }
 
 // draw counts r.Resamples random arrangements, in blocks. arrange returns the
-// statistic of a random arrangement and may reorder buf.
-func (a *tally) draw(m *budget.Meter, r Resampling, arrange func(*rand.Rand, []float64) float64, x []float64) error {
+// statistic of a random arrangement and may reorder buf; it returns false when
+// the meter says stop.
+func (a *tally) draw(m *budget.Meter, r Resampling, arrange func(*budget.Meter, *rand.Rand, []float64) (float64, bool), x []float64) error {
 	cost := int64(len(x)/64 + 1) // an arrangement visits every value
-	parts, err := run(m, blocks{draws: r.Resamples, cost: cost, spread: r.Spread}, func(m *budget.Meter, block, count int) (tally, bool) {
+	a.random = true
+	return run(m, r.blocks(cost), a, func(m *budget.Meter, block, count int) (tally, bool) {
 		part := tally{observed: a.observed, center: a.center, slack: a.slack}
 		rng := seed.Stream(r.Seed, uint64(block))
 		buf := slices.Clone(x)
@@ -230,39 +239,65 @@ func (a *tally) draw(m *budget.Meter, r Resampling, arrange func(*rand.Rand, []f
 			if !m.Step(cost) {
 				return part, false
 			}
-			part.see(arrange(rng, buf))
+			v, ok := arrange(m, rng, buf)
+			if !ok {
+				return part, false
+			}
+			part.see(v)
 		}
 		return part, true
 	})
-	a.random = true
-	for _, p := range parts {
-		a.count += p.count
-		a.atMost += p.atMost
-		a.atLeast += p.atLeast
-		a.beyond += p.beyond
-	}
-	return err
 }
+
+func (a *tally) add(part tally) {
+	a.count += part.count
+	a.atMost += part.atMost
+	a.atLeast += part.atLeast
+	a.beyond += part.beyond
+}
+
+func (a *tally) state() []byte {
+	return pack([]int64{int64(a.count), int64(a.atMost), int64(a.atLeast), int64(a.beyond)})
+}
+
+func (a *tally) restore(state []byte) bool {
+	v := make([]int64, 4)
+	if !unpack(state, v) {
+		return false
+	}
+	a.count, a.atMost, a.atLeast, a.beyond = int(v[0]), int(v[1]), int(v[2]), int(v[3])
+	return true
+}
+
+// stretch is how many values are visited between two looks at the scheduler
+// within one step.
+const stretch = 8192
 
 // randomSubset returns the sum of k values drawn without replacement: the first k
 // steps of a Fisher-Yates shuffle.
-func randomSubset(rng *rand.Rand, buf []float64, k int) float64 {
+func randomSubset(m *budget.Meter, rng *rand.Rand, buf []float64, k int) (float64, bool) {
 	var s float64
 	for i := range k {
+		if i%stretch == stretch-1 && !m.Pause() {
+			return 0, false
+		}
 		j := i + rng.IntN(len(buf)-i)
 		buf[i], buf[j] = buf[j], buf[i]
 		s += buf[i]
 	}
-	return s
+	return s, true
 }
 
 // randomSigns returns the sum of buf with random signs, 64 of them per word.
-func randomSigns(rng *rand.Rand, buf []float64) float64 {
+func randomSigns(m *budget.Meter, rng *rand.Rand, buf []float64) (float64, bool) {
 	var s float64
 	var word uint64
 	for i, v := range buf {
 		if i%64 == 0 {
 			word = rng.Uint64()
+		}
+		if i%stretch == stretch-1 && !m.Pause() {
+			return 0, false
 		}
 		if word&1 == 1 {
 			v = -v
@@ -270,7 +305,7 @@ func randomSigns(rng *rand.Rand, buf []float64) float64 {
 		word >>= 1
 		s += v
 	}
-	return s
+	return s, true
 }
 
 // permutedEffect adds the standardised difference where both samples have one.
@@ -278,6 +313,7 @@ func (t *Test) permutedEffect(m *budget.Meter, x, y []float64, o Options) error 
 	if len(x) < 2 || len(y) < 2 {
 		return nil
 	}
+	m = uncounted(m) // also where the draws met the step limit
 	a, err := momentsOf(m, x)
 	if err != nil {
 		return err

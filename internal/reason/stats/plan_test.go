@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
 )
 
@@ -110,6 +111,10 @@ func TestBootstrapOfAMean(t *testing.T) {
 	}
 }
 
+func statisticOfOne(name string) theta {
+	return func(m *budget.Meter, s [][]float64) (float64, error) { return statistics[name].of(m, s[0]) }
+}
+
 // On skewed data the BCa interval of a mean reaches further to the long side.
 func TestBootstrapCorrectsForSkewness(t *testing.T) {
 	x := mapped(normals(40, 0, 1, 4), math.Exp)
@@ -120,7 +125,7 @@ func TestBootstrapCorrectsForSkewness(t *testing.T) {
 		t.Errorf("BCa [%g, %g] is not to the right of the percentiles [%g, %g]", l2, h2, l1, h1)
 	}
 	// The acceleration of a mean is the skewness over 6√n (Efron 1987).
-	a, err := acceleration(free(), [][]float64{x}, func(s [][]float64) float64 { return plainSum(s[0]) / float64(len(s[0])) })
+	a, err := acceleration(free(), [][]float64{x}, statisticOfOne("mean"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 )
 
 // sampleTests are the tests of two samples, each with what moving and stretching
@@ -238,7 +240,9 @@ func TestRandomPermutationsMatchEnumeration(t *testing.T) {
 	scaled := mapped(pooled, func(v float64) float64 { return (v - c.mean) / c.scale })
 	a := tally{observed: plainSum(scaled[:8]), center: plainSum(scaled) / 2, slack: 1e-11}
 	r := Resampling{Resamples: 100_000, Seed: 3, Spread: crew(2)}
-	err := a.draw(free(), r, func(rng *rand.Rand, buf []float64) float64 { return randomSubset(rng, buf, 8) }, scaled)
+	err := a.draw(free(), r, func(m *budget.Meter, rng *rand.Rand, buf []float64) (float64, bool) {
+		return randomSubset(m, rng, buf, 8)
+	}, scaled)
 	if err != nil {
 		t.Fatal(err)
 	}
