@@ -36,6 +36,7 @@ type Monitor interface {
 	InFlight() int
 	// Server says which build runs, and since when.
 	Server() (version string, since time.Time)
+	Keeper
 }
 
 // rest answers the operations of openapi.yaml.
@@ -56,6 +57,8 @@ func (s *server) restRoutes() []route {
 		{http.MethodGet, "/api/v1/sessions", policy.AdminRead, only(w.ListSessions, "tenant", "subject", "kind", "state", "limit", "cursor")},
 		{http.MethodGet, "/api/v1/sessions/{ref}", policy.AdminRead, only(w.GetSession)},
 		{http.MethodDelete, "/api/v1/sessions/{ref}", policy.AdminWrite, only(w.EndSession, "reason")},
+		{http.MethodGet, "/api/v1/backup", policy.AdminWrite, only(w.GetBackup)},
+		{http.MethodPost, "/api/v1/purge", policy.AdminWrite, only(w.PurgeSubject)},
 		{http.MethodGet, "/api/v1/status", policy.AdminRead, only(w.GetStatus)},
 	}
 }

@@ -43,7 +43,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Tracer   trace.TracerProvider
 	Verifier identity.Verifier
-	Gate     middleware.Entrance
+	Gate     *middleware.Gate
 	MCP      http.Handler
 	Monitor  Monitor
 	Dev      http.Handler // the development identity provider
@@ -139,11 +139,15 @@ func (s *server) outer() []func(http.Handler) http.Handler {
 // inner is what a request for a protected route passes after that.
 func (s *server) inner(row route) []middleware.Middleware {
 	c := s.Config
+	class := middleware.As(middleware.Operator)
+	if row.pattern == MCPPath {
+		class = middleware.MCPClass
+	}
 	m := []middleware.Middleware{
 		middleware.Authenticate(s.Verifier, s.metadataURL(), []policy.Scope{policy.Reason}),
 		middleware.Client(),                          // from here on there is somebody
 		middleware.RateByToken(c.PerToken, c.Window), // before any work is taken on
-		middleware.Admit(s.Gate),                     // the last: a refused request holds no place
+		middleware.Admit(s.Gate, class),              // the last: a refused request holds no place
 	}
 	if row.pattern != MCPPath { // tools have scopes of their own
 		m = append(m, middleware.RequireScope(s.metadataURL(), row.scope))

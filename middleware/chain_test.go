@@ -310,60 +310,6 @@ func TestRateLimitIsExact(t *testing.T) {
 	}
 }
 
-func TestGateIsExact(t *testing.T) {
-	const places = 7
-	g := NewGate(places)
-	var in, most, refused atomic.Int64
-	var wg sync.WaitGroup
-	for range 512 {
-		wg.Go(func() {
-			leave, err := g.Enter(t.Context())
-			if err != nil {
-				if fault.KindOf(err) != fault.Overloaded {
-					t.Error(err)
-				}
-				refused.Add(1)
-				return
-			}
-			n := in.Add(1)
-			for {
-				m := most.Load()
-				if n <= m || most.CompareAndSwap(m, n) {
-					break
-				}
-			}
-			in.Add(-1)
-			leave()
-		})
-	}
-	wg.Wait()
-	if most.Load() > places || g.InFlight() != 0 {
-		t.Errorf("%d inside at once, %d left", most.Load(), g.InFlight())
-	}
-	g.Close()
-	if _, err := g.Enter(t.Context()); fault.From(err).MachineCode() != "draining" {
-		t.Errorf("a closed gate: %v", err)
-	}
-}
-
-func TestAdmitHoldsThePlace(t *testing.T) {
-	g := NewGate(1)
-	serve(func(http.ResponseWriter, *http.Request) {
-		if g.InFlight() != 1 {
-			t.Error("no place is held")
-		}
-		if w := serve(ok, httptest.NewRequest("POST", "/", nil), Admit(g)); w.Code != 503 || w.Header().Get("Retry-After") == "" {
-			t.Errorf("a second request: %d", w.Code)
-		}
-		if w := serve(ok, httptest.NewRequest("GET", "/", nil), Admit(g)); w.Code != 200 {
-			t.Errorf("a standing stream: %d", w.Code)
-		}
-	}, httptest.NewRequest("POST", "/", nil), Admit(g))
-	if g.InFlight() != 0 {
-		t.Error("the place was not given back")
-	}
-}
-
 func TestClientEndsWithItsRequest(t *testing.T) {
 	ended := false
 	v := identity.VerifierFunc(func(context.Context, string) (*identity.Principal, error) {

@@ -24,7 +24,7 @@ var Loopback = []string{"localhost", "127.0.0.1", "::1"}
 
 const (
 	corsHeaders = "Authorization, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name, Mcp-Session-Id, DPoP"
-	corsExpose  = "Mcp-Session-Id, WWW-Authenticate, Retry-After, X-Request-Id"
+	corsExpose  = "Mcp-Session-Id, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 )
 
 // Check refuses a request for another host, which is how DNS rebinding looks,

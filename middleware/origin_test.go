@@ -122,7 +122,7 @@ func TestPreflight(t *testing.T) {
 	r = request("POST", "/mcp", "Origin", "https://app.example.org")
 	r.Host = "localhost"
 	w = serve(ok, r, o.Check())
-	if e := w.Header().Get("Access-Control-Expose-Headers"); !strings.Contains(e, "Mcp-Session-Id") || !strings.Contains(e, "WWW-Authenticate") {
+	if e := w.Header().Get("Access-Control-Expose-Headers"); !strings.Contains(e, "Mcp-Session-Id") || !strings.Contains(e, "WWW-Authenticate") || !strings.Contains(e, "RateLimit-Policy") {
 		t.Errorf("exposed headers %q", e)
 	}
 }

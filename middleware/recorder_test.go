@@ -21,11 +21,11 @@ func every(t *testing.T) map[string]Middleware {
 		"recover": Recover(heard(t)), "trace": Trace(tp), "access log": AccessLog(heard(t)), "secure headers": SecureHeaders(),
 		"body": Body(1<<20, time.Minute), "origins": Origins{}.Check(), "address rate": RateByAddress(1000, time.Minute),
 		"token rate": RateByToken(1000, time.Minute), "authenticate": Authenticate(verifier, "", nil), "client": Client(),
-		"admit": Admit(NewGate(10)), "scope": Chain(asPrincipal(alice), RequireScope("", policy.Reason)), "route": Route("POST", "/"),
+		"admit": Admit(NewGate(10), MCPClass), "scope": Chain(asPrincipal(alice), RequireScope("", policy.Reason)), "route": Route("POST", "/"),
 	}
 	all["the whole chain"] = Chain(Recover(heard(t)), Trace(tp), AccessLog(heard(t)), SecureHeaders(), Body(1<<20, time.Minute), Origins{}.Check(),
 		RateByAddress(1000, time.Minute), Route("POST", "/"), Authenticate(verifier, "", nil), Client(), RateByToken(1000, time.Minute),
-		Admit(NewGate(10)), RequireScope("", policy.Reason))
+		Admit(NewGate(10), MCPClass), RequireScope("", policy.Reason))
 	return all
 }
 

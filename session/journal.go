@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -27,9 +28,13 @@ const (
 // client that sends a call again, because it lost the answer, gets that answer
 // instead of a second execution. Keys are scoped to their owner. A journal
 // starts no goroutine; its methods may be called from any.
+//
+// One made by NewStoredJournal keeps that in a store too (journal_store.go): what
+// it says survives the process.
 type Journal struct {
 	perOwner int
 	ttl      time.Duration
+	store    Store // nil: in memory only
 
 	mu sync.Mutex
 	// Owned by mu.
@@ -37,6 +42,9 @@ type Journal struct {
 	settled *simplelru.LRU[recordKey, *record] // oldest is the first to expire
 	count   int                                // of all records, running ones included
 	bytes   int64
+	loading map[Owner]chan struct{} // owners of whom the store is read or swept: nobody claims
+	dying   map[recordKey]*record   // dropped here, not yet in the store
+	dropped []*record               // of these, what nobody has begun to delete
 }
 
 // ownerJournal is one owner's records. Owned by Journal.mu.
@@ -55,10 +63,30 @@ type recordKey struct {
 type record struct {
 	recordKey
 	digest  [32]byte
+	attempt Attempt
+	before  *record       // the cut-off one whose place it has
+	ended   atomic.Bool   // finish was called
 	done    chan struct{} // closed when outcome is known
 	outcome outcome
 	result  []byte
 	expires time.Time
+}
+
+// Attempt is what the caller of BeginAt knows of the call that it wants to
+// execute. It decides whether a call that a crash cut off may be executed again.
+type Attempt struct {
+	// Session is the session that the call writes to, and Version is where that is
+	// now. Empty: it is not known.
+	Session ID
+	Version uint64
+	// Pure says that the call changes nothing, so that it may always be executed
+	// again.
+	Pure bool
+}
+
+// proves reports whether a call cut off in a crash has committed nothing.
+func (a Attempt) proves(before Attempt) bool {
+	return a.Pure || a.Session != "" && a.Session == before.Session && a.Version == before.Version
 }
 
 type outcome uint8
@@ -68,6 +96,7 @@ const (
 	kept              // result can be given again
 	tooLong           // the call was done, its result was too large to keep
 	forgotten         // the call failed: the key is free again
+	cutOff            // the process ended while the call ran
 )
 
 // NewJournal returns an empty journal that keeps up to perOwner keys of an
@@ -83,10 +112,23 @@ func NewJournal(perOwner int, ttl time.Duration) *Journal {
 	if err != nil {
 		panic(err) // only for a size below 1
 	}
-	return &Journal{perOwner: perOwner, ttl: ttl, owners: make(map[Owner]*ownerJournal), settled: settled}
+	return &Journal{
+		perOwner: perOwner, ttl: ttl, owners: make(map[Owner]*ownerJournal), settled: settled,
+		loading: make(map[Owner]chan struct{}), dying: make(map[recordKey]*record),
+	}
 }
 
-// Begin asks whether the call of o with this key may be executed. digest is of
+// Begin is BeginAt for a caller who knows nothing of the session and does not ask
+// whether the result could be stored.
+func (j *Journal) Begin(ctx context.Context, o Owner, key string, digest [32]byte) (stored []byte, finish func(result []byte), err error) {
+	stored, settle, err := j.BeginAt(ctx, o, key, digest, Attempt{})
+	if settle == nil {
+		return stored, nil, err
+	}
+	return nil, func(result []byte) { _ = settle(result) }, nil // the result counts in this process
+}
+
+// BeginAt asks whether the call of o with this key may be executed. digest is of
 // all that makes the call what it is.
 //
 // The first caller gets finish and must call it, with the result or, after a
@@ -94,7 +136,14 @@ func NewJournal(perOwner int, ttl time.Duration) *Journal {
 // so "defer finish(nil)" is a safe net. Everyone else with the same digest
 // waits for that, or for the end of ctx, and gets a copy of the result in
 // stored. Another digest is a Conflict, code "idempotency_conflict".
-func (j *Journal) Begin(ctx context.Context, o Owner, key string, digest [32]byte) (stored []byte, finish func(result []byte), err error) {
+//
+// With a store, that the call runs is durable before BeginAt returns, and its
+// result before finish does; when the store fails, BeginAt is Unavailable and
+// the call must not be executed. finish returns the store's error: the result is
+// then known to this process only. A call that ran when the process before this
+// one ended may have been committed: it is a Conflict, code "outcome_unknown",
+// unless the attempt shows that it was not.
+func (j *Journal) BeginAt(ctx context.Context, o Owner, key string, digest [32]byte, at Attempt) (stored []byte, finish func(result []byte) error, err error) {
 	if key == "" || len(key) > MaxJournalKey {
 		return nil, nil, fault.Newf(fault.Invalid, "the idempotency key has %d bytes: want 1 to %d", len(key), MaxJournalKey)
 	}
@@ -102,12 +151,12 @@ func (j *Journal) Begin(ctx context.Context, o Owner, key string, digest [32]byt
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		r, first, err := j.claim(recordKey{o, key}, digest)
+		r, first, err := j.claim(ctx, recordKey{o, key}, digest, at)
 		if err != nil {
 			return nil, nil, err
 		}
 		if first {
-			return nil, func(result []byte) { j.settle(r, result) }, nil
+			return nil, func(result []byte) error { return j.finish(ctx, r, result) }, nil
 		}
 		select {
 		case <-r.done:
@@ -120,49 +169,68 @@ func (j *Journal) Begin(ctx context.Context, o Owner, key string, digest [32]byt
 		case tooLong:
 			return nil, nil, coded(fault.Conflict, "idempotency_result_dropped",
 				"this call was executed before; its result was larger than the %d bytes that are kept", MaxJournalResult)
+		case cutOff:
+			return nil, nil, coded(fault.Conflict, "outcome_unknown",
+				"the server ended while this call ran, and whether it took effect is not known: look at the session, then send the call with a new key if it is still needed")
 		}
 	}
 }
 
-// claim returns the record of a key. first says that the caller made it.
-func (j *Journal) claim(k recordKey, digest [32]byte) (r *record, first bool, err error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// claimLocked returns the record of a key. first says that the caller made it.
+func (j *Journal) claimLocked(k recordKey, digest [32]byte, at Attempt) (r *record, first bool, err error) {
 	now := time.Now()
 	j.expireLocked(now)
+	if r := j.dying[k]; r != nil {
+		return r, false, nil // its outcome will be forgotten
+	}
 	own := j.owners[k.owner]
+	var before *record
 	if own != nil {
 		r = own.records[k.key]
 		if r != nil && r.outcome != running && !now.Before(r.expires) {
 			j.dropLocked(r) // not among the first that expireLocked came to
+			if gone := j.dying[k]; gone != nil {
+				return gone, false, nil
+			}
 			own, r = j.owners[k.owner], nil
 		}
-		if r != nil {
-			if r.digest != digest {
-				return nil, false, coded(fault.Conflict, "idempotency_conflict",
-					"the idempotency key %.64q was used for another call: choose a new key, or send the same call again", k.key)
-			}
+		if r != nil && r.digest != digest {
+			return nil, false, coded(fault.Conflict, "idempotency_conflict",
+				"the idempotency key %.64q was used for another call: choose a new key, or send the same call again", k.key)
+		}
+		if r != nil && (r.outcome != cutOff || !at.proves(r.attempt)) {
 			return r, false, nil
+		}
+		if before = r; before != nil { // nothing came of it: what is stored of it is replaced
+			j.removeLocked(before)
+			own = j.owners[k.owner]
 		}
 	}
 	if err := j.makeRoomLocked(own); err != nil {
 		return nil, false, err
 	}
-	// Making room may have removed the owner's last record, and the owner.
-	if own = j.owners[k.owner]; own == nil {
+	r = &record{recordKey: k, digest: digest, attempt: at, before: before, done: make(chan struct{})}
+	j.addLocked(r)
+	return r, true, nil
+}
+
+func (j *Journal) addLocked(r *record) {
+	own := j.owners[r.owner]
+	if own == nil {
 		own = &ownerJournal{records: make(map[string]*record)}
-		j.owners[k.owner] = own
+		j.owners[r.owner] = own
 	}
-	r = &record{recordKey: k, digest: digest, done: make(chan struct{})}
-	own.records[k.key] = r
+	own.records[r.key] = r
 	j.count++
 	j.chargeLocked(own, r.size())
-	return r, true, nil
+	if r.outcome != running {
+		j.settled.Add(r.recordKey, r)
+	}
 }
 
 // settle ends a running record: with a result it is kept until it expires, or
 // until room is needed; with nil it is forgotten.
-func (j *Journal) settle(r *record, result []byte) {
+func (j *Journal) settle(r *record, result []byte, expires time.Time) {
 	if len(result) <= MaxJournalResult {
 		result = bytes.Clone(result)
 	}
@@ -173,7 +241,7 @@ func (j *Journal) settle(r *record, result []byte) {
 	}
 	defer close(r.done)
 	if result == nil {
-		j.dropLocked(r)
+		j.removeLocked(r)
 		r.outcome = forgotten
 		return
 	}
@@ -184,14 +252,19 @@ func (j *Journal) settle(r *record, result []byte) {
 		r.outcome, r.result = kept, result
 		j.chargeLocked(own, int64(len(result)))
 	}
-	r.expires = time.Now().Add(j.ttl)
+	r.expires = expires
 	j.settled.Add(r.recordKey, r)
 	for own.bytes > journalOwnerBytes && j.dropOldestLocked(own) {
 	}
+	j.fitLocked()
+}
+
+// fitLocked drops the oldest results of anybody while there are too many bytes.
+func (j *Journal) fitLocked() {
 	for j.bytes > journalBytes {
 		_, oldest, ok := j.settled.GetOldest()
 		if !ok {
-			break
+			return
 		}
 		j.dropLocked(oldest)
 	}
@@ -240,7 +313,19 @@ func (j *Journal) dropOldestLocked(own *ownerJournal) bool {
 	return oldest != nil
 }
 
+// dropLocked removes a settled record. Until the store has removed it too, a
+// claim of its key finds it dying and waits.
 func (j *Journal) dropLocked(r *record) {
+	j.removeLocked(r)
+	if j.store == nil {
+		return
+	}
+	gone := &record{recordKey: r.recordKey, done: make(chan struct{}), outcome: forgotten}
+	j.dying[r.recordKey] = gone
+	j.dropped = append(j.dropped, gone)
+}
+
+func (j *Journal) removeLocked(r *record) {
 	own := j.owners[r.owner]
 	delete(own.records, r.key)
 	j.settled.Remove(r.recordKey)

@@ -13,9 +13,16 @@ import (
 // T must survive a round trip through encoding/json; what it keeps in fields
 // that JSON does not see may be gone at the next call. Two slots of one name
 // must have one T and one schema.
+//
+// There are three ways to write. Update is for what takes microseconds: it holds
+// the session's turn and never conflicts. Retry is for what takes longer and can
+// be computed again from a newer value: it holds nothing while it computes.
+// Commit, after ReadVersion, is for what must not be computed again, such as a
+// long search: it fails when somebody was faster, and the caller decides.
 type Slot[T any] struct {
-	name   string
-	schema int
+	name       string
+	schema     int
+	migrations []Migration // by From, each at most once
 }
 
 // NewSlot returns the slot name, with schema 1. It panics for a name that is
@@ -23,18 +30,20 @@ type Slot[T any] struct {
 func NewSlot[T any](name string) Slot[T] { return NewSlotVersion[T](name, 1) }
 
 // NewSlotVersion is NewSlot with a schema number: raise it when what T encodes
-// to changes its meaning, so that state written by another build is refused
-// instead of misread.
-func NewSlotVersion[T any](name string, schema int) Slot[T] {
+// to changes its meaning, and give the migration from the schema before, so that
+// state written by an older build is upgraded instead of refused. State of a
+// newer build is refused. It panics for a migration that no value can need.
+func NewSlotVersion[T any](name string, schema int, migrations ...Migration) Slot[T] {
 	if name == "" || strings.Contains(name, "/") {
 		panic(fmt.Sprintf("session: slot name %q: want a name without %q", name, "/"))
 	}
-	return Slot[T]{name: name, schema: schema}
+	return Slot[T]{name: name, schema: schema, migrations: ordered(name, schema, migrations)}
 }
 
 // Key returns the slot of one object of many, "name/id".
 func (s Slot[T]) Key(id string) Slot[T] {
-	return Slot[T]{name: s.name + "/" + id, schema: s.schema}
+	s.name += "/" + id
+	return s
 }
 
 // Name returns the slot's name, under which Export shows it.
@@ -155,13 +164,29 @@ func (s Slot[T]) encode(v *T) (json.RawMessage, error) {
 	return data, nil
 }
 
+// decode reads an envelope into v, which is zero, and upgrades what an older
+// schema holds.
 func (s Slot[T]) decode(data json.RawMessage, v *T) error {
 	env := envelope[*T]{Data: v}
-	if err := json.Unmarshal(data, &env); err != nil {
+	err := json.Unmarshal(data, &env)
+	if err == nil && env.Schema == s.schema {
+		return nil
+	}
+	// Data of another schema need not look like a T, so the error says nothing yet.
+	var stored envelope[json.RawMessage]
+	if other := json.Unmarshal(data, &stored); other != nil {
+		return fmt.Errorf("decode slot %s: %w", s.name, other)
+	}
+	if stored.Schema == s.schema {
 		return fmt.Errorf("decode slot %s: %w", s.name, err)
 	}
-	if env.Schema != s.schema {
-		return fmt.Errorf("decode slot %s: it holds schema %d, want %d", s.name, env.Schema, s.schema)
+	upgraded, err := s.upgrade(stored)
+	if err != nil {
+		return err
+	}
+	*v = *new(T) // what the first attempt left
+	if err := json.Unmarshal(upgraded, v); err != nil {
+		return fmt.Errorf("decode slot %s, upgraded from schema %d to %d: %w", s.name, stored.Schema, s.schema, err)
 	}
 	return nil
 }

@@ -330,7 +330,7 @@ func TestSlotSchemas(t *testing.T) {
 	if got := string(h.Export()["chain"]); !strings.HasPrefix(got, `{"schema":2,`) {
 		t.Errorf("export %s", got)
 	}
-	if _, _, err := chain.Read(h); err == nil || !strings.Contains(err.Error(), "schema 2, want 1") {
+	if _, _, err := chain.Read(h); err == nil || !strings.Contains(err.Error(), "schema 2, this one knows 1") {
 		t.Errorf("read with another schema: %v", err)
 	}
 	if _, _, err := NewSlotVersion[int]("chain", 2).Read(h); err == nil {

@@ -34,6 +34,7 @@ type benchCmd struct {
 	MaxCalls    int           `help:"End after so many calls (${default})." default:"1000000" placeholder:"N"`
 	Seed        uint64        `help:"Of arrivals and mixes (${default})." default:"1" placeholder:"N"`
 	Progress    bool          `help:"Ask for progress notifications."`
+	Retry       bool          `help:"Come back after refusals and lost connections as a patient client does, until a call's --timeout is over."`
 	NewSessions bool          `help:"Never go on with the session of an earlier answer."`
 
 	MaxP99    []string `help:"Fail if the p99 latency of good answers is longer." sep:"none" placeholder:"[GROUP=]DURATION" name:"max-p99"`
@@ -78,7 +79,7 @@ func (c *benchCmd) plan() (load.Plan, error) {
 	p := load.Plan{
 		URL: c.URL, AllowRemote: c.AllowRemote, Era: c.Era, Tool: c.Tool,
 		Warmup: c.Warmup, Duration: c.Duration, Timeout: c.Timeout, MaxCalls: c.MaxCalls, LateAfter: c.LateAfter,
-		Poisson: c.Arrivals == "poisson", Seed: c.Seed, Progress: c.Progress, NewSessions: c.NewSessions, Fairness: c.Fairness,
+		Poisson: c.Arrivals == "poisson", Seed: c.Seed, Progress: c.Progress, NewSessions: c.NewSessions, Retry: c.Retry, Fairness: c.Fairness,
 	}
 	calls, err := c.calls()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 
 type callCmd struct {
 	settings
-	Operation string `arg:"" help:"What to run: an operation, or session_create, session_list, session_delete."`
+	Operation string `arg:"" help:"What to run: an operation, or one of session_create, session_list, session_delete, job_result, job_cancel, job_list."`
 	JSON      string `name:"json" help:"Parameters: JSON, @FILE, or - for stdin." placeholder:"STR|@FILE|-"`
 	Prompt    string `help:"The question or thought, in words." placeholder:"TEXT"`
 	Session   string `help:"Reasoning session to continue." placeholder:"HANDLE"`
@@ -55,6 +55,9 @@ func (c *callCmd) run(ctx context.Context, p process, given map[string][]string)
 // its arguments, any other as the operation's parameters.
 var facadeKeys = []string{"prompt", "context", "sessionId", "parameters", "advanced", "idempotencyKey", "expectedVersion"}
 
+// direct are the tools that are not operations of the facade.
+var direct = []string{"session_create", "session_list", "session_delete", "job_result", "job_cancel", "job_list"}
+
 // arguments reads what is to be sent and to which tool.
 func (c *callCmd) arguments(p process) (string, json.RawMessage, error) {
 	text := []byte("{}")
@@ -74,7 +77,7 @@ func (c *callCmd) arguments(p process) (string, json.RawMessage, error) {
 	if err := json.Unmarshal(text, &members); err != nil {
 		return "", nil, fmt.Errorf("the parameters must be a JSON object: %w", err)
 	}
-	if slices.Contains([]string{"session_create", "session_list", "session_delete"}, c.Operation) {
+	if slices.Contains(direct, c.Operation) {
 		return c.Operation, text, nil
 	}
 	args := map[string]json.RawMessage{"parameters": text}

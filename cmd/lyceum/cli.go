@@ -28,14 +28,18 @@ var errSaid = errors.New("failed")
 
 // cli is the grammar of the command line.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve MCP over HTTP."`
-	Stdio   stdioCmd   `cmd:"" help:"Speak MCP over stdin and stdout."`
-	Token   tokenCmd   `cmd:"" help:"Print an access token of the development identity provider."`
-	Call    callCmd    `cmd:"" help:"Run one operation and print its result."`
-	Bench   benchCmd   `cmd:"" help:"Measure a running server with bounded load."`
-	Config  configCmd  `cmd:"" help:"Check, print or describe the configuration."`
-	Health  healthCmd  `cmd:"" help:"Exit with status 0 if a server is ready."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve    serveCmd    `cmd:"" help:"Serve MCP over HTTP."`
+	Stdio    stdioCmd    `cmd:"" help:"Speak MCP over stdin and stdout."`
+	Token    tokenCmd    `cmd:"" help:"Print an access token of the development identity provider."`
+	Call     callCmd     `cmd:"" help:"Run one operation and print its result."`
+	Bench    benchCmd    `cmd:"" help:"Measure a running server with bounded load."`
+	Backup   backupCmd   `cmd:"" help:"Copy the store, of a running server or of a directory."`
+	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of a store."`
+	Sessions sessionsCmd `cmd:"" help:"Delete what is kept of a subject."`
+	Store    storeCmd    `cmd:"" help:"Check or encrypt a store."`
+	Config   configCmd   `cmd:"" help:"Check, print or describe the configuration."`
+	Health   healthCmd   `cmd:"" help:"Exit with status 0 if a server is ready."`
+	Version  versionCmd  `cmd:"" help:"Print the version."`
 }
 
 // settings are the flags that stand for the configuration. Their struct is made

@@ -112,7 +112,7 @@ func TestTypeScriptSDK(t *testing.T) {
 	if json.Unmarshal(out, &r) != nil || r.IsError || r.Result.Result.Operation.Name != "statistical_reasoning" {
 		t.Errorf("%s", out)
 	}
-	if want := "[clear_thought sequentialthinking session_create session_delete session_list]"; fmt.Sprint(r.Tools) != want {
+	if want := "[clear_thought job_cancel job_list job_result sequentialthinking session_create session_delete session_list]"; fmt.Sprint(r.Tools) != want {
 		t.Errorf("tools %v, want %s", r.Tools, want)
 	}
 }

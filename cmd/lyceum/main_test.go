@@ -80,7 +80,14 @@ func (s *syncBuffer) String() string {
 // serve starts lyceum serve --dev on a free port and waits until it is ready.
 func serve(t *testing.T, args ...string) *proc {
 	t.Helper()
-	p := &proc{t: t, data: t.TempDir(), stdout: &syncBuffer{}, stderr: &syncBuffer{}, exited: make(chan error, 1)}
+	return serveIn(t, t.TempDir(), args...)
+}
+
+// serveIn is serve with a data directory, which an earlier process may have
+// left.
+func serveIn(t *testing.T, data string, args ...string) *proc {
+	t.Helper()
+	p := &proc{t: t, data: data, stdout: &syncBuffer{}, stderr: &syncBuffer{}, exited: make(chan error, 1)}
 	p.cmd = exec.Command(binary, append([]string{"serve", "--dev", "--addr", "127.0.0.1:0", "--data", p.data}, args...)...)
 	p.cmd.Stdout = p.stdout
 	pipe, err := p.cmd.StderrPipe()
@@ -131,6 +138,29 @@ func (p *proc) token(args ...string) string {
 		p.t.Fatalf("token: %v", err)
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// kill ends the process as a power failure does, and waits for it.
+func (p *proc) kill() {
+	p.t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.exited <- <-p.exited
+}
+
+// call runs an operation on the server and returns its result, or fails.
+func (p *proc) call(token, operation, arguments string, flags ...string) string {
+	p.t.Helper()
+	args := append([]string{"call", operation, "--json", arguments, "--url", p.url + "/mcp", "--token", token}, flags...)
+	var stderr bytes.Buffer
+	cmd := exec.Command(binary, args...)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		p.t.Fatalf("call %s %s: %v\n%s%s", operation, arguments, err, out, stderr.String())
+	}
+	return string(out)
 }
 
 // stop sends SIGTERM and returns the exit status.
@@ -229,7 +259,7 @@ func TestTerminateUnderLoad(t *testing.T) {
 	if code != 0 || len(broken) > 0 {
 		t.Errorf("exit status %d, broken calls %v\n%s", code, broken, p.stderr)
 	}
-	if log := p.stderr.String(); !strings.Contains(log, `"msg":"drained"`) || !strings.Contains(log, `"calls_cut":0`) {
+	if log := p.stderr.String(); !strings.Contains(log, `"msg":"drained"`) || !strings.Contains(log, `"jobs_cut":0`) {
 		t.Errorf("no record of the drain:\n%s", log)
 	}
 }

@@ -25,12 +25,14 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/event"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
+	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/mcpserve"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/middleware"
 	"github.com/lyceum-mcp/lyceum/session"
+	"github.com/lyceum-mcp/lyceum/session/filestore"
 	"github.com/lyceum-mcp/lyceum/tools"
 	"github.com/lyceum-mcp/lyceum/tools/catalog"
 )
@@ -67,12 +69,18 @@ type App struct {
 	transports *session.Directory
 	scheduler  *work.Scheduler
 	gate       *middleware.Gate
-	mcp        *mcpserve.Server
-	locals     *local
-	baseURL    string
-	ready      atomic.Bool
-	onReady    func()
-	started    time.Time
+	file       *filestore.Store // nil if nothing is kept
+	store      session.Store    // nil if nothing is kept
+	journal    *session.Journal
+	jobs       *job.Runner
+	tickets    int
+
+	mcp     *mcpserve.Server
+	locals  *local
+	baseURL string
+	ready   atomic.Bool
+	onReady func()
+	started time.Time
 }
 
 // New builds a server and opens its listeners, so that Addr is known; nothing is
@@ -119,31 +127,32 @@ func (a *App) build(ctx context.Context, o Options) error {
 
 	a.bus = new(event.Bus[session.Event])
 	s := cfg.Sessions
-	a.sessions = session.New(session.Config{
-		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
-	}, a.bus)
-	a.undo.push("sessions", func(context.Context) error { a.sessions.Close(); return nil })
+	if a.store, err = a.openStore(ctx, o.Local); err != nil {
+		return err
+	}
+	if err := a.openSessions(ctx); err != nil {
+		return err
+	}
 	a.transports = session.New(session.Config{
 		Prefix: mcpserve.TransportPrefix, IdleTTL: cfg.Transport.IdleTTL, MaxTTL: max(s.MaxTTL, cfg.Transport.IdleTTL),
 		MaxPerOwner: cfg.Transport.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal,
 	}, a.bus)
 	a.undo.push("transport sessions", func(context.Context) error { a.transports.Close(); return nil })
-	a.sweep()
-
-	tickets := cfg.Work.Tickets
-	if tickets == 0 {
-		tickets = runtime.NumCPU()
+	if a.tickets = cfg.Work.Tickets; a.tickets == 0 {
+		a.tickets = runtime.NumCPU()
 	}
+	a.jobs = a.runner()
+	a.sweep()
+	a.undo.push("jobs", func(context.Context) error { return a.jobs.Close() })
+
 	// The goroutines that read and write HTTP must find a thread while every
 	// ticket computes.
-	if n := tickets + 2; runtime.GOMAXPROCS(0) < n {
+	if n := a.tickets + 2; runtime.GOMAXPROCS(0) < n {
 		before := runtime.GOMAXPROCS(n)
-		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", tickets)
+		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", a.tickets)
 	}
-	a.scheduler = work.New(work.Config{
-		Tickets: tickets, Quantum: cfg.Work.Quantum, MaxQueued: cfg.Work.MaxQueued, MaxQueuedPerTenant: cfg.Work.MaxQueuedPerTenant, MaxWait: cfg.Work.MaxWait,
-	})
-	a.gate = middleware.NewGate(cfg.HTTP.MaxInFlight)
+	a.scheduler = work.New(schedule(cfg.Work, a.tickets))
+	a.gate = a.door()
 
 	registry, err := tools.NewRegistry(append(catalog.All(), o.Extra...)...)
 	if err != nil {
@@ -151,16 +160,19 @@ func (a *App) build(ctx context.Context, o Options) error {
 	}
 	metadata := a.baseURL + "/.well-known/oauth-protected-resource" + api.MCPPath
 	a.mcp, err = mcpserve.New(mcpserve.Deps{
-		Registry: registry, Extra: catalog.Direct(), Sessions: a.sessions, Transports: a.transports, Journal: session.NewJournal(0, 0),
-		Scheduler: a.scheduler, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
+		Registry: registry, Extra: catalog.Direct(), Sessions: a.sessions, Transports: a.transports, Journal: a.journal,
+		Scheduler: a.scheduler, Jobs: a.jobs, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
 	}, mcpserve.Config{
-		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout,
+		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout, InlineLimit: cfg.Jobs.InlineLimit,
 		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, TransportDefault: s.TransportDefault,
 		Surface: cfg.Tools.Surface,
 		Limits:  budget.Limits{Time: time.Duration(cfg.Tools.MaxMillis) * time.Millisecond, Steps: cfg.Tools.MaxSteps, Nodes: cfg.Tools.MaxNodes},
 	})
 	if err != nil {
 		return fmt.Errorf("build the MCP endpoint: %w", err)
+	}
+	if _, err := a.jobs.Recover(ctx, a.mcp.Resolve); err != nil {
+		return fmt.Errorf("recover the jobs of the last process: %w", err)
 	}
 
 	deps := api.Deps{
@@ -187,12 +199,15 @@ func (a *App) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", a.cfg.Addr, err)
 	}
-	a.listener = ln
-	a.undo.push("listener", closer(ln))
+	a.listener = a.limit(ln)
+	a.undo.push("listener", closer(a.listener))
 	if a.cfg.Admin.Addr != "" {
-		if a.adminLn, err = lc.Listen(ctx, "tcp", a.cfg.Admin.Addr); err != nil {
+		ln, err := lc.Listen(ctx, "tcp", a.cfg.Admin.Addr)
+		if err != nil {
 			return fmt.Errorf("listen on %s: %w", a.cfg.Admin.Addr, err)
 		}
+		a.adminLn = a.limit(ln)
+
 		a.undo.push("admin listener", closer(a.adminLn))
 	}
 	return nil
@@ -214,6 +229,7 @@ func (a *App) sweep() {
 	for _, d := range []*session.Directory{a.sessions, a.transports} {
 		wg.Go(func() { _ = d.Run(ctx) }) // it only ever returns why ctx ended
 	}
+	wg.Go(func() { _ = a.jobs.Run(ctx) }) // as above
 	a.undo.push("sweepers", func(context.Context) error { cancel(); wg.Wait(); return nil })
 }
 

@@ -302,7 +302,7 @@ func TestStopUnderLoad(t *testing.T) {
 			t.Errorf("unexpected status %d: %v", status, outcomes)
 		}
 	}
-	if !strings.Contains(s.log.String(), `"msg":"drained"`) || !strings.Contains(s.log.String(), `"calls_cut":0`) {
+	if !strings.Contains(s.log.String(), `"msg":"drained"`) || !strings.Contains(s.log.String(), `"jobs_cut":0`) {
 		t.Errorf("no record of the drain: %s", s.log)
 	}
 }

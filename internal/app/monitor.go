@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"io"
 	"iter"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/api"
 	"github.com/lyceum-mcp/lyceum/internal/build"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/work"
@@ -37,6 +39,20 @@ func (m *monitor) EndSession(ctx context.Context, ref string) error {
 		err = m.app.transports.EndRef(ctx, ref, session.ReasonOperator)
 	}
 	return err
+}
+
+// Backup writes a copy of the whole store.
+func (m *monitor) Backup(ctx context.Context, w io.Writer) error {
+	if m.app.file == nil {
+		return &fault.Error{Kind: fault.NotFound, Code: "no_store", Public: "the server keeps nothing beyond its process: start it without --store memory"}
+	}
+	_, err := m.app.file.Backup(ctx, w)
+	return err
+}
+
+// Purge ends and deletes all that belongs to a subject of a tenant.
+func (m *monitor) Purge(ctx context.Context, o session.Owner) (api.PurgeCount, error) {
+	return m.app.purge(ctx, o)
 }
 
 // Changes returns the events of both directories from now on, until ctx ends.

@@ -82,11 +82,11 @@ func (a *App) drain() {
 	a.ready.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.Drain.Timeout)
 	defer cancel()
-	cut := a.mcp.Drain(ctx)
+	done := a.mcp.Drain(ctx)
 	a.gate.Close()
 	// What was canceled still sends its answer: give it a moment of its own.
-	last, done := context.WithTimeout(context.Background(), 5*time.Second)
-	defer done()
+	last, enough := context.WithTimeout(context.Background(), 5*time.Second)
+	defer enough()
 	for _, s := range []*http.Server{a.main, a.admin} {
 		if s != nil && s.Shutdown(last) != nil {
 			_ = s.Close()
@@ -95,6 +95,7 @@ func (a *App) drain() {
 	if a.locals != nil {
 		a.locals.wait()
 	}
-	a.log.InfoContext(ctx, "drained", "in_flight_at_signal", inFlight, "streams_at_signal", open, "sessions_at_signal", live,
-		"calls_cut", cut, "grace_exceeded", cut > 0, "duration", time.Since(begin))
+	a.log.InfoContext(ctx, "drained", "calls_at_signal", inFlight, "streams_at_signal", open, "sessions_at_signal", live,
+		"jobs", done.Jobs, "finished", done.Finished, "checkpointed", done.Checkpointed, "left_queued", done.Queued,
+		"jobs_cut", done.Cut, "calls_canceled", done.Canceled, "grace_exceeded", done.Cut+done.Canceled > 0, "duration", time.Since(begin))
 }

@@ -110,6 +110,46 @@ var rules = []rule{
 	{[]string{"sessions.max_per_tenant", "sessions.max_total"}, false, func(c *Config) []Problem {
 		return atMost("sessions.max_per_tenant", c.Sessions.MaxPerTenant, "sessions.max_total", c.Sessions.MaxTotal)
 	}},
+	{[]string{"sessions.max_bytes", "sessions.max_bytes_per_owner"}, false, func(c *Config) []Problem {
+		return atMost("sessions.max_bytes", c.Sessions.MaxBytes, "sessions.max_bytes_per_owner", c.Sessions.MaxBytesPerOwner)
+	}},
+	{[]string{"sessions.max_bytes_per_owner", "sessions.max_bytes_per_tenant"}, false, func(c *Config) []Problem {
+		return atMost("sessions.max_bytes_per_owner", c.Sessions.MaxBytesPerOwner, "sessions.max_bytes_per_tenant", c.Sessions.MaxBytesPerTenant)
+	}},
+	{[]string{"sessions.max_bytes_per_tenant", "sessions.max_bytes_total"}, false, func(c *Config) []Problem {
+		return atMost("sessions.max_bytes_per_tenant", c.Sessions.MaxBytesPerTenant, "sessions.max_bytes_total", c.Sessions.MaxBytesTotal)
+	}},
+	{[]string{"jobs.retention", "jobs.max_ttl"}, false, func(c *Config) []Problem {
+		return atMost("jobs.retention", c.Jobs.Retention, "jobs.max_ttl", c.Jobs.MaxTTL)
+	}},
+	{[]string{"work.tenants"}, false, func(c *Config) []Problem {
+		seen := map[string]bool{}
+		var all []Problem
+		for i, t := range c.Work.Tenants {
+			all = append(all, when(seen[t.Tenant], Problem{
+				Path: fmt.Sprintf("work.tenants[%d].tenant", i), Value: t.Tenant, Reason: "is listed twice",
+				Allowed: "each tenant once", Mend: "remove one of the two",
+			})...)
+			seen[t.Tenant] = true
+		}
+		return all
+	}},
+	{[]string{"http.max_body_bytes", "http.max_body_bytes_in_flight"}, true, func(c *Config) []Problem {
+		return atMost("http.max_body_bytes", 2*c.HTTP.MaxBodyBytes, "http.max_body_bytes_in_flight", c.HTTP.MaxBodyBytesInFlight)
+	}},
+	{[]string{"storage.key"}, false, func(c *Config) []Problem {
+		_, err := ParseKeys(c.Storage.Key.Reveal())
+		return when(err != nil, Problem{
+			Path: "storage.key", Value: c.Storage.Key.String(), Reason: "is not a list of keys",
+			Allowed: "32 bytes in base64 or hexadecimal", Mend: "make one with: openssl rand -base64 32",
+		})
+	}},
+	{[]string{"storage.key", "storage.key_file"}, false, func(c *Config) []Problem {
+		return when(c.Storage.Key.Reveal() != "" && c.Storage.KeyFile != "", Problem{
+			Path: "storage.key_file", Reason: "is set, and so is storage.key",
+			Allowed: "one of the two", Mend: "remove storage.key or storage.key_file",
+		})
+	}},
 	{[]string{"transport.max_per_owner", "sessions.max_per_tenant"}, false, func(c *Config) []Problem {
 		return atMost("transport.max_per_owner", c.Transport.MaxPerOwner, "sessions.max_per_tenant", c.Sessions.MaxPerTenant)
 	}},
@@ -149,7 +189,7 @@ func when(broken bool, p Problem) []Problem {
 }
 
 // atMost returns a problem if the setting low is above the setting high.
-func atMost[T int | time.Duration](low string, a T, high string, b T) []Problem {
+func atMost[T int | int64 | time.Duration](low string, a T, high string, b T) []Problem {
 	return when(a > b, Problem{
 		Path: low, Reason: "is above " + high + ", which is " + shown(b),
 		Allowed: "at most " + shown(b) + " with this " + high,
@@ -157,9 +197,13 @@ func atMost[T int | time.Duration](low string, a T, high string, b T) []Problem 
 	})
 }
 
-func shown[T int | time.Duration](v T) string {
-	if d, ok := any(v).(time.Duration); ok {
-		return formatDuration(d)
+// shown writes a bound as its setting does: an int64 is a number of bytes.
+func shown[T int | int64 | time.Duration](v T) string {
+	switch v := any(v).(type) {
+	case time.Duration:
+		return formatDuration(v)
+	case int64:
+		return formatSize(v)
 	}
 	return fmt.Sprint(v)
 }

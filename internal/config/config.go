@@ -31,6 +31,7 @@ type Config struct {
 	Addr      string `key:"addr" format:"hostport" default:"127.0.0.1:8383" doc:"address of the main listener; port 0 takes a free one"`
 	Dev       bool   `key:"dev" default:"false" doc:"development mode: an identity provider at /dev/idp, on a loopback address only"`
 	Data      string `key:"data" format:"path" default:"lyceum-data" doc:"directory of everything that outlives the process"`
+	Store     string `key:"store" enum:"file|memory" default:"file" doc:"where sessions and jobs are kept: file is lyceum.db in data, memory forgets them with the process"`
 	PublicURL string `key:"public_url" format:"url" default:"" doc:"URL that clients use, without /mcp; empty in development only"`
 	Insecure  bool   `key:"insecure" default:"false" doc:"accept that tokens travel over plain HTTP beyond this machine, as on a trusted network"`
 
@@ -43,8 +44,10 @@ type Config struct {
 	Limits    Limits    `key:"limits" doc:"Rate limits"`
 	Auth      Auth      `key:"auth" doc:"Authentication"`
 	Sessions  Sessions  `key:"sessions" doc:"Reasoning sessions"`
+	Storage   Storage   `key:"storage" doc:"The file of sessions and jobs"`
 	Transport Transport `key:"transport" doc:"Transport sessions of protocol revisions up to 2025-11-25"`
 	Work      Work      `key:"work" doc:"Sharing the CPU"`
+	Jobs      Jobs      `key:"jobs" doc:"Jobs: runs that outlive their request"`
 	Drain     Drain     `key:"drain" doc:"Stopping"`
 	Tools     Tools     `key:"tools" doc:"Tools"`
 	Admin     Admin     `key:"admin" doc:"Administration"`
@@ -70,17 +73,22 @@ func (l Log) Slog() slog.Level {
 
 // HTTP bounds connections, requests and streams.
 type HTTP struct {
-	MaxBodyBytes       int64          `key:"max_body_bytes" unit:"bytes" default:"1MiB" min:"1KiB" max:"64MiB" doc:"largest request body"`
-	ReadHeaderTimeout  time.Duration  `key:"read_header_timeout" default:"5s" min:"100ms" max:"1m" doc:"time to send a request's headers"`
-	ReadTimeout        time.Duration  `key:"read_timeout" default:"30s" min:"100ms" max:"10m" doc:"time to send a request's body"`
-	IdleTimeout        time.Duration  `key:"idle_timeout" default:"2m" min:"1s" max:"1h" doc:"time that a connection may wait for its next request"`
-	WriteTimeout       time.Duration  `key:"write_timeout" default:"10s" min:"100ms" max:"10m" doc:"time that one write may take; a stream may have any number of them"`
-	Keepalive          time.Duration  `key:"keepalive" default:"15s" min:"1s" max:"5m" doc:"interval of the comments that keep a quiet event stream open"`
-	AllowedHosts       []string       `key:"allowed_hosts" format:"host" maxItems:"100" default:"" doc:"Host headers that are served; empty is that of public_url, and loopback names on a loopback address"`
-	AllowedOrigins     []string       `key:"allowed_origins" format:"origin" maxItems:"100" default:"" doc:"Origin headers that are served; empty is that of public_url"`
-	TrustedProxies     []netip.Prefix `key:"trusted_proxies" maxItems:"100" default:"" doc:"networks of proxies whose X-Forwarded-For is believed"`
-	MaxInFlight        int            `key:"max_in_flight" default:"1024" min:"1" max:"1000000" doc:"requests served at once, event streams not counted"`
-	MaxStreamsPerOwner int            `key:"max_streams_per_owner" default:"16" min:"1" max:"100000" doc:"event streams that one owner may hold open"`
+	MaxBodyBytes             int64          `key:"max_body_bytes" unit:"bytes" default:"1MiB" min:"1KiB" max:"64MiB" doc:"largest request body"`
+	ReadHeaderTimeout        time.Duration  `key:"read_header_timeout" default:"5s" min:"100ms" max:"1m" doc:"time to send a request's headers"`
+	ReadTimeout              time.Duration  `key:"read_timeout" default:"30s" min:"100ms" max:"10m" doc:"time to send a request's body"`
+	IdleTimeout              time.Duration  `key:"idle_timeout" default:"2m" min:"1s" max:"1h" doc:"time that a connection may wait for its next request"`
+	WriteTimeout             time.Duration  `key:"write_timeout" default:"10s" min:"100ms" max:"10m" doc:"time that one write may take; a stream may have any number of them"`
+	Keepalive                time.Duration  `key:"keepalive" default:"15s" min:"1s" max:"5m" doc:"interval of the comments that keep a quiet event stream open"`
+	AllowedHosts             []string       `key:"allowed_hosts" format:"host" maxItems:"100" default:"" doc:"Host headers that are served; empty is that of public_url, and loopback names on a loopback address"`
+	AllowedOrigins           []string       `key:"allowed_origins" format:"origin" maxItems:"100" default:"" doc:"Origin headers that are served; empty is that of public_url"`
+	TrustedProxies           []netip.Prefix `key:"trusted_proxies" maxItems:"100" default:"" doc:"networks of proxies whose X-Forwarded-For is believed"`
+	MaxInFlight              int            `key:"max_in_flight" default:"8192" min:"1" max:"1000000" doc:"requests served at once, event streams not counted"`
+	MaxInFlightPerTenant     int            `key:"max_in_flight_per_tenant" default:"0" min:"0" max:"1000000" doc:"ordinary requests of one tenant served at once, and never more than are free; 0 is half, as many as max_in_flight is no bound"`
+	MaxStreams               int            `key:"max_streams" default:"8192" min:"0" max:"1000000" doc:"event streams of everybody, half of them for one tenant; 0 is no bound"`
+	MaxBodyBytesInFlight     int64          `key:"max_body_bytes_in_flight" unit:"bytes" default:"256MiB" min:"1MiB" max:"64GiB" doc:"bodies of all requests that are being served, half of it for one tenant"`
+	MaxConnections           int            `key:"max_connections" default:"16384" min:"0" max:"1000000" doc:"open connections of a listener; one more is answered with 503; 0 is no bound"`
+	MaxConnectionsPerAddress int            `key:"max_connections_per_address" default:"2048" min:"0" max:"1000000" doc:"open connections of one address (a /64 of IPv6), trusted proxies excepted; 0 is no bound"`
+	MaxStreamsPerOwner       int            `key:"max_streams_per_owner" default:"16" min:"1" max:"100000" doc:"event streams that one owner may hold open"`
 }
 
 // Limits bounds how often one caller may ask.
@@ -111,13 +119,32 @@ type Issuer struct {
 
 // Sessions bounds reasoning sessions.
 type Sessions struct {
-	IdleTTL          time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a session ends this long after its last call"`
-	MaxTTL           time.Duration `key:"max_ttl" default:"24h" min:"1s" max:"8760h" doc:"a session ends this long after its start, used or not"`
-	MaxPerOwner      int           `key:"max_per_owner" default:"256" min:"1" max:"1000000" doc:"sessions of one owner; at the cap the owner's least recently used one ends"`
-	MaxPerTenant     int           `key:"max_per_tenant" default:"20000" min:"1" max:"10000000" doc:"sessions of one tenant"`
-	MaxTotal         int           `key:"max_total" default:"100000" min:"1" max:"10000000" doc:"sessions of everybody"`
-	MaxBytes         int64         `key:"max_bytes" unit:"bytes" default:"4MiB" min:"4KiB" max:"256MiB" doc:"state of one session, as stored"`
-	TransportDefault bool          `key:"transport_default" default:"true" doc:"a call without sessionId uses the reasoning session of its transport session, where it has one"`
+	IdleTTL           time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a session ends this long after its last call"`
+	MaxTTL            time.Duration `key:"max_ttl" default:"24h" min:"1s" max:"8760h" doc:"a session ends this long after its start, used or not"`
+	MaxPerOwner       int           `key:"max_per_owner" default:"256" min:"1" max:"1000000" doc:"sessions of one owner; at the cap the owner's least recently used one ends"`
+	MaxPerTenant      int           `key:"max_per_tenant" default:"20000" min:"1" max:"10000000" doc:"sessions of one tenant"`
+	MaxTotal          int           `key:"max_total" default:"100000" min:"1" max:"10000000" doc:"sessions of everybody"`
+	MaxBytes          int64         `key:"max_bytes" unit:"bytes" default:"4MiB" min:"4KiB" max:"256MiB" doc:"state of one session, as stored"`
+	MaxBytesPerOwner  int64         `key:"max_bytes_per_owner" unit:"bytes" default:"64MiB" min:"4KiB" max:"64GiB" doc:"state of all sessions of one owner; at the cap the owner's least recently used one ends"`
+	MaxBytesPerTenant int64         `key:"max_bytes_per_tenant" unit:"bytes" default:"1GiB" min:"4KiB" max:"1024GiB" doc:"state of all sessions of one tenant"`
+	MaxBytesTotal     int64         `key:"max_bytes_total" unit:"bytes" default:"8GiB" min:"4KiB" max:"4096GiB" doc:"state of all sessions of everybody"`
+	MaxResidentBytes  int64         `key:"max_resident_bytes" unit:"bytes" default:"256MiB" min:"1MiB" max:"1024GiB" doc:"state that is kept in memory; the rest is read from the store when it is used"`
+	ColdAfter         time.Duration `key:"cold_after" default:"5m" min:"1s" max:"720h" doc:"the state of a session leaves memory this long after its last call, if there is a store"`
+	TransportDefault  bool          `key:"transport_default" default:"true" doc:"a call without sessionId uses the reasoning session of its transport session, where it has one"`
+}
+
+// Storage is about the file that outlives the process.
+type Storage struct {
+	Key     Secret `key:"key" default:"" doc:"key that encrypts what is stored: 32 bytes in base64 or hexadecimal; after a comma, older keys that still decrypt"`
+	KeyFile string `key:"key_file" format:"file_or_empty" default:"" doc:"file with such keys, one a line, instead of key"`
+}
+
+// Jobs bounds runs that outlive the request that started them.
+type Jobs struct {
+	InlineLimit     time.Duration `key:"inline_limit" default:"20s" min:"10ms" max:"10m" doc:"a call that runs longer goes on as a job, and its request is answered"`
+	MaxTTL          time.Duration `key:"max_ttl" default:"24h" min:"1s" max:"720h" doc:"a job and its result are gone this long after its start"`
+	Retention       time.Duration `key:"retention" default:"1h" min:"1s" max:"720h" doc:"the result of a job can be fetched for this long"`
+	CheckpointEvery time.Duration `key:"checkpoint_every" default:"5s" min:"100ms" max:"1h" doc:"least time between two checkpoints of a job"`
 }
 
 // Transport bounds transport sessions.
@@ -128,12 +155,27 @@ type Transport struct {
 
 // Work says how the CPU is shared.
 type Work struct {
-	Tickets            int           `key:"tickets" default:"0" min:"0" max:"4096" doc:"operations that compute at once; 0 is one for each core"`
-	Quantum            time.Duration `key:"quantum" default:"1ms" min:"100us" max:"1s" doc:"CPU time after which an operation lets others that wait go first"`
-	MaxQueued          int           `key:"max_queued" default:"4096" min:"1" max:"1000000" doc:"operations of everybody that may wait for the CPU"`
-	MaxQueuedPerTenant int           `key:"max_queued_per_tenant" default:"512" min:"1" max:"1000000" doc:"operations of one tenant that may wait"`
-	MaxWait            time.Duration `key:"max_wait" default:"30s" min:"10ms" max:"10m" doc:"time after which a waiting operation is refused"`
-	CallTimeout        time.Duration `key:"call_timeout" default:"1m" min:"100ms" max:"1h" doc:"time that one operation may run, waiting not counted"`
+	Tickets             int            `key:"tickets" default:"0" min:"0" max:"4096" doc:"operations that compute at once; 0 is one for each core"`
+	Quantum             time.Duration  `key:"quantum" default:"1ms" min:"100us" max:"1s" doc:"CPU time after which an operation lets others that wait go first"`
+	MaxQueued           int            `key:"max_queued" default:"4096" min:"1" max:"1000000" doc:"operations of everybody that may wait for the CPU"`
+	MaxQueuedPerTenant  int            `key:"max_queued_per_tenant" default:"512" min:"1" max:"1000000" doc:"operations of one tenant that may wait"`
+	MaxQueuedPerSubject int            `key:"max_queued_per_subject" default:"256" min:"1" max:"1000000" doc:"operations of one subject that may wait; its tenant's bound holds too"`
+	MaxRunningPerTenant int            `key:"max_running_per_tenant" default:"0" min:"0" max:"4096" doc:"operations of one tenant that compute at once; 0 is no bound of its own"`
+	WeightInteractive   int            `key:"weight_interactive" default:"16" min:"1" max:"1000" doc:"share of calls that somebody waits for, while other lanes wait too"`
+	WeightBatch         int            `key:"weight_batch" default:"1" min:"1" max:"1000" doc:"share of batch work"`
+	WeightAdmin         int            `key:"weight_admin" default:"32" min:"1" max:"1000" doc:"share of operators' work"`
+	AgeBatch            time.Duration  `key:"age_batch" default:"250ms" min:"1ms" max:"1h" doc:"batch work that waits gets a turn at least this often"`
+	Tenants             []TenantWeight `key:"tenants" maxItems:"1000" default:"" doc:"tenants whose share is not 1"`
+	MaxWait             time.Duration  `key:"max_wait" default:"30s" min:"10ms" max:"10m" doc:"time after which a waiting operation is refused"`
+	ShedTarget          time.Duration  `key:"shed_target" default:"5s" min:"0s" max:"10m" doc:"calls are refused while others wait longer than this; 0s never refuses for it"`
+	ShedInterval        time.Duration  `key:"shed_interval" default:"1s" min:"10ms" max:"1m" doc:"time that calls must have waited too long before any is refused"`
+	CallTimeout         time.Duration  `key:"call_timeout" default:"1m" min:"100ms" max:"1h" doc:"time that one operation may run, waiting not counted"`
+}
+
+// TenantWeight is one tenant's share of the CPU.
+type TenantWeight struct {
+	Tenant string `key:"tenant" required:"true" format:"word" doc:"the tenant, as its tokens name it"`
+	Weight int    `key:"weight" required:"true" default:"1" min:"1" max:"1000" doc:"its share, while others wait"`
 }
 
 // Drain says how the server stops.

@@ -24,6 +24,7 @@ const maxText = 4096
 var formats = map[string]format{
 	"":                  {func(string) bool { return true }, "a text", "TEXT"},
 	"path":              {func(s string) bool { return s != "" && !strings.ContainsRune(s, 0) }, "a path", "DIR"},
+	"file_or_empty":     {func(s string) bool { return !strings.ContainsRune(s, 0) }, "a path, or nothing", "FILE"},
 	"word":              {isWord, "a text without spaces or control characters", "TEXT"},
 	"hostport":          {isHostPort, "HOST:PORT, such as 127.0.0.1:8383", "HOST:PORT"},
 	"hostport_or_empty": {func(s string) bool { return s == "" || isHostPort(s) }, "HOST:PORT, such as 127.0.0.1:9090, or nothing", "HOST:PORT"},

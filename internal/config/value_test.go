@@ -16,6 +16,7 @@ func TestFormats(t *testing.T) {
 		bad    []string
 	}{
 		{"path", []string{"a", "/var/lib/x y", "C:\\x"}, []string{"", "a\x00b"}},
+		{"file_or_empty", []string{"", "/run/keys/a b"}, []string{"a\x00b"}},
 		{"word", []string{"", "urn:x", "ü"}, []string{"a b", "a\n", "\x7f", "\u00a0"}},
 		{"hostport", []string{":0", "127.0.0.1:8383", "[::1]:80", "localhost:65535", "[fe80::1%eth0]:1"}, []string{"", "8383", "localhost", "::1:80", "a:65536", "a:-1", "a:080", "a:", "a b:1", "a:http", "..:1", ".a:1"}},
 		{"hostport_or_empty", []string{"", ":9090"}, []string{"9090"}},

@@ -28,8 +28,10 @@ func (r *Runner) reserve(e *entry) error {
 	}
 	t := r.tallyLocked(e.owner)
 	defer r.forgetLocked(t)
-	if err := r.roomLocked(t); err != nil {
-		return err
+	if !e.quiet() { // room is asked for when it is kept
+		if err := r.roomLocked(t); err != nil {
+			return err
+		}
 	}
 	e.tally = t
 	if r.counts[running] < r.cfg.MaxRunning && t.counts[running] < r.cfg.MaxRunningPerOwner && len(t.queue) == 0 && len(r.ready) == 0 {

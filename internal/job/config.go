@@ -12,6 +12,7 @@ const (
 	DefaultRetention                = time.Hour
 	DefaultCheckpointEvery          = 5 * time.Second
 	DefaultProgressEvery            = 250 * time.Millisecond
+	DefaultPersistAfter             = 250 * time.Millisecond
 	DefaultSweepEvery               = time.Second
 	DefaultStoreTimeout             = 5 * time.Second
 	DefaultGrace                    = time.Second
@@ -44,6 +45,9 @@ type Config struct {
 
 	// CheckpointEvery is the least time between two written checkpoints of a job.
 	CheckpointEvery time.Duration
+	// PersistAfter is when the first checkpoint of a job that is started late and
+	// restartable is due: a call that is shorter than that costs no write.
+	PersistAfter time.Duration
 	// ProgressEvery is the least time between two entries of a progress log, and
 	// between two progress events of a job; reports in between are merged.
 	ProgressEvery time.Duration
@@ -91,6 +95,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.Retention, min(DefaultRetention, c.MaxTTL))
 	wait(&c.CheckpointEvery, DefaultCheckpointEvery)
 	wait(&c.ProgressEvery, DefaultProgressEvery)
+	wait(&c.PersistAfter, min(DefaultPersistAfter, c.CheckpointEvery))
 	wait(&c.SweepEvery, DefaultSweepEvery)
 	wait(&c.StoreTimeout, DefaultStoreTimeout)
 	wait(&c.Grace, DefaultGrace)
@@ -132,6 +137,7 @@ func (c Config) Validate() error {
 		{"retention", c.Retention},
 		{"checkpoint_every", c.CheckpointEvery},
 		{"progress_every", c.ProgressEvery},
+		{"persist_after", c.PersistAfter},
 		{"sweep_every", c.SweepEvery},
 		{"store_timeout", c.StoreTimeout},
 		{"grace", c.Grace},

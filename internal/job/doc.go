@@ -21,9 +21,10 @@
 //
 // # What survives
 //
-// A job is in the store before Start returns. That it runs is written before it
-// runs, and that it has ended before anybody can see it, so no answer given is
-// lost with the process. A job found in the store as running was interrupted:
+// A job is in the store before Start returns, or, if it is a late one (Spec.Late),
+// before anybody is told of it. That it runs is written before it runs, and that
+// it has ended before anybody can see it, so no answer given is lost with the
+// process. A job found in the store as running was interrupted:
 // it goes on from its last checkpoint, with its seed, if its operation can be
 // resumed; otherwise it has failed, because running it twice could do twice
 // what it does. A store belongs to one process at a time.

@@ -77,6 +77,8 @@ type entry struct {
 	mu sync.Mutex
 	// Owned by mu.
 	fn        RunFunc // nil when it will not run any more
+	unstored  bool    // nobody was told of it, and the store has nothing of it
+	late      func() json.RawMessage
 	rec       Record  // what is seen
 	final     *Record // how it ended; seen once it is stored
 	outcome   Outcome // for the handle, when final is set
@@ -110,7 +112,7 @@ func (e *entry) snapshot() Job {
 func (e *entry) toStore() (Record, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.gone {
+	if e.gone || e.unstored {
 		return Record{}, false
 	}
 	rec := e.rec
@@ -119,6 +121,13 @@ func (e *entry) toStore() (Record, bool) {
 	}
 	rec.Job = rec.own()
 	return rec, true
+}
+
+// quiet reports whether nobody was told of e, and nothing is stored of it.
+func (e *entry) quiet() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.unstored
 }
 
 // acknowledge notes that the run saw its cancellation.

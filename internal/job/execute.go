@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
@@ -40,9 +39,12 @@ func (r *Runner) attempt(e *entry) {
 		r.returned(e, nil, cause)
 		return
 	}
-	defer run.timer.Stop()
+	defer run.rest()
 	r.counters.started.Add(1)
-	r.tell(EventStarted, job, true)
+	if !e.quiet() { // else both when that is over
+		run.dueAfter(r.cfg.CheckpointEvery)
+		r.tell(EventStarted, job, true)
+	}
 
 	var result json.RawMessage
 	var err error
@@ -64,12 +66,11 @@ func (r *Runner) attempt(e *entry) {
 // enter opens the run's view of the job.
 func (r *Runner) enter(e *entry) (RunFunc, *Run, Job) {
 	e.due.Store(false)
-	timer := time.AfterFunc(r.cfg.CheckpointEvery, func() { e.due.Store(true) })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.runs = true
 	run := &Run{
-		r: r, e: e, seed: e.rec.Seed, attempt: e.rec.Attempts, input: e.rec.Input, resume: e.rec.Checkpoint.Data, timer: timer,
+		r: r, e: e, seed: e.rec.Seed, attempt: e.rec.Attempts, input: e.rec.Input, resume: e.rec.Checkpoint.Data,
 	}
 	return e.fn, run, e.rec.Brief()
 }
@@ -103,6 +104,9 @@ func (r *Runner) returned(e *entry, result json.RawMessage, err error) {
 	if !v.parks() {
 		r.handOver(e)
 		return
+	}
+	if r.secure(e) != nil {
+		r.expose(e, nil) // the next process will say that it cannot go on
 	}
 	_ = r.save(e) // tried again by the sweeper and by Close
 	e.mu.Lock()
@@ -231,7 +235,7 @@ func (r *Runner) handOver(e *entry) hold {
 	case detached:
 		r.settle(e)
 	case abandoned:
-		r.tell(EventFinished, e.last(), false)
+		r.tellEnd(e)
 	}
 	return heir
 }
@@ -253,6 +257,13 @@ func (r *Runner) settle(e *entry) {
 	e.mu.Unlock()
 	r.mu.Unlock()
 	r.tell(EventFinished, job, kept)
+}
+
+// tellEnd tells that a job is over that nobody can find.
+func (r *Runner) tellEnd(e *entry) {
+	if !e.quiet() {
+		r.tell(EventFinished, e.last(), false)
+	}
 }
 
 // last returns how a job that has ended did, for telling.

@@ -60,7 +60,7 @@ func (r *Runner) deliver(e *entry) (Outcome, bool) {
 	// nothing and runs nothing twice.
 	_ = r.erase(e) // tried again by the sweeper
 	r.counters.delivered.Add(1)
-	r.tell(EventFinished, e.last(), false)
+	r.tellEnd(e)
 	return outcome, true
 }
 
@@ -84,6 +84,30 @@ func (e *entry) claimed() bool {
 	return true
 }
 
+// Keep puts a job that was started late into the store, so that its id may be
+// told: call Detach then. It fails, and leaves the job as it is, when the owner
+// or the runner keeps too many finished jobs, when the input is too large, and
+// when the store fails; Inline goes on in any case.
+func (h *Handle) Keep() error {
+	if err := h.r.makeRoom(h.e); err != nil {
+		return err
+	}
+	if err := h.r.secure(h.e); err != nil {
+		return err
+	}
+	return h.r.save(h.e)
+}
+
+// makeRoom says whether e, if it was started late, may be kept.
+func (r *Runner) makeRoom(e *entry) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !e.quiet() {
+		return nil
+	}
+	return r.roomLocked(e.tally)
+}
+
 // Detach makes the job one that its owner finds by id, and returns it. If it has
 // ended, that is in the store before Detach returns.
 func (h *Handle) Detach() Job {
@@ -92,6 +116,10 @@ func (h *Handle) Detach() Job {
 }
 
 func (r *Runner) detach(e *entry) {
+	quiet := e.quiet()
+	if r.secure(e) != nil {
+		r.expose(e, nil)
+	}
 	e.mu.Lock()
 	first := e.hold == attached
 	if first {
@@ -100,8 +128,11 @@ func (r *Runner) detach(e *entry) {
 	}
 	ended := e.final != nil
 	e.mu.Unlock()
-	if first && ended {
+	switch {
+	case first && ended:
 		r.settle(e)
+	case first && quiet:
+		_ = r.save(e) // tried again by the sweeper
 	}
 }
 
@@ -120,7 +151,7 @@ func (h *Handle) Abandon() {
 	e.cancel(ErrAbandoned)
 	_ = r.erase(e) // tried again by the sweeper
 	if ended {
-		r.tell(EventFinished, e.last(), false)
+		r.tellEnd(e)
 	}
 }
 

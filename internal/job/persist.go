@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"encoding/json"
 )
 
 // takeTurn waits until the caller may write the record of e.
@@ -35,9 +36,46 @@ func (r *Runner) save(e *entry) error {
 	return nil
 }
 
+// secure makes e one that is stored from now on, if it was not; the caller saves
+// it. It fails, and changes nothing, if the input is not one that can be kept.
+func (r *Runner) secure(e *entry) error {
+	e.mu.Lock()
+	late, unstored := e.late, e.unstored
+	e.mu.Unlock()
+	if !unstored {
+		return nil
+	}
+	input := late()
+	if err := r.checkInput(input); err != nil {
+		return err
+	}
+	r.expose(e, input)
+	return nil
+}
+
+// expose notes that e is stored from now on, with the input it is to be run
+// with again, and tells that it has begun.
+func (r *Runner) expose(e *entry, input json.RawMessage) {
+	e.mu.Lock()
+	first := e.unstored
+	e.unstored, e.late = false, nil
+	if first && !e.rec.State.Final() {
+		e.rec.Input = input
+	}
+	runs, job := e.rec.State == Running, e.rec.Brief()
+	e.mu.Unlock()
+	if first && runs {
+		r.tell(EventStarted, job, true)
+	}
+}
+
 // erase removes the record of e, which is gone. When it fails, the sweeper
 // tries again; until then e counts as retained.
 func (r *Runner) erase(e *entry) error {
+	if e.quiet() { // and gone, so that no write of it can begin any more
+		r.noteErased(e, nil)
+		return nil
+	}
 	err := r.write(e, func(ctx context.Context) error {
 		if r.isErased(e) {
 			return nil

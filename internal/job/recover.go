@@ -88,7 +88,7 @@ func (r *Runner) takeOver(rec Record, resolve func(Record) (RunFunc, bool), foun
 			why = coded(fault.Unavailable, "operation_unavailable", "the operation of the job is not there any more")
 		}
 	}
-	e := r.newEntry(rec, fn)
+	e := r.newEntry(rec, fn, nil)
 	e.hold = detached
 	switch {
 	case over:

@@ -19,7 +19,31 @@ type Run struct {
 	attempt int
 	input   json.RawMessage
 	resume  json.RawMessage
-	timer   *time.Timer // sets e.due
+
+	timer *time.Timer // sets e.due; owned by e.mu, nil until there is something to wait for
+}
+
+// dueAfter makes a checkpoint due after d, from now.
+func (r *Run) dueAfter(d time.Duration) {
+	e := r.e
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case !e.runs:
+	case r.timer == nil:
+		r.timer = time.AfterFunc(d, func() { e.due.Store(true) })
+	default:
+		r.timer.Reset(d)
+	}
+}
+
+// rest stops the timer.
+func (r *Run) rest() {
+	r.e.mu.Lock()
+	defer r.e.mu.Unlock()
+	if r.timer != nil {
+		r.timer.Stop()
+	}
 }
 
 // ID returns the job's id.
@@ -48,6 +72,34 @@ func (r *Run) Stop() <-chan struct{} { return r.r.stop }
 // atomic loads, so that a loop can ask each time.
 func (r *Run) Due() bool { return r.e.due.Load() || r.r.stopping.Load() }
 
+// Restartable says that the job may be run again after an interruption, from its
+// last checkpoint, or from the beginning if it has none. That is in the store
+// when it returns nil; for a job that was started late it is there as soon as
+// anything of the job is, and its first checkpoint is due after
+// Config.PersistAfter. It fails when the job was told to stop, except by a drain,
+// and when the store fails.
+func (r *Run) Restartable() error {
+	if err := r.told(); err != nil {
+		return err
+	}
+	e := r.e
+	e.mu.Lock()
+	if !e.runs {
+		e.mu.Unlock()
+		return errEnded
+	}
+	before, quiet := e.rec.Resumable, e.unstored
+	e.rec.Resumable = true
+	e.mu.Unlock()
+	switch {
+	case quiet:
+		r.dueAfter(r.r.cfg.PersistAfter)
+	case !before:
+		return r.r.save(e)
+	}
+	return nil
+}
+
 // Progress reports that done of total, 0 if unknown, is finished. Reports in
 // quick succession are merged; a done below the last one does not count.
 func (r *Run) Progress(done, total float64, message string) {
@@ -72,9 +124,11 @@ func (r *Run) Progress(done, total float64, message string) {
 	} else {
 		e.rec.Log = append(e.rec.Log, note)
 	}
-	job := e.rec.Brief()
+	job, quiet := e.rec.Brief(), e.unstored
 	e.mu.Unlock()
-	r.r.tell(EventProgress, job, true)
+	if !quiet {
+		r.r.tell(EventProgress, job, true)
+	}
 }
 
 // Partial sets the best result so far, which the owner can see. It is stored
@@ -116,27 +170,38 @@ func (r *Run) Checkpoint(data json.RawMessage) error {
 	if !r.Due() {
 		return nil
 	}
+	if err := r.r.secure(e); err != nil {
+		return err
+	}
 	if err := r.r.save(e); err != nil {
 		return err
 	}
 	r.r.counters.checkpoints.Add(1)
 	e.due.Store(false)
-	r.timer.Reset(r.r.cfg.CheckpointEvery)
+	r.dueAfter(r.r.cfg.CheckpointEvery)
 	return nil
 }
 
 // accepts says why data cannot be taken. To be told so is to see that the job
 // is canceled.
 func (r *Run) accepts(what string, data json.RawMessage, limit int) error {
-	if cause := context.Cause(r.e.ctx); cause != nil && !stops(cause) {
-		r.e.acknowledge()
-		return cause
+	if err := r.told(); err != nil {
+		return err
 	}
 	if len(data) > limit {
 		return coded(fault.TooLarge, "job_data_too_large", "the %s has %d bytes: the limit is %d", what, len(data), limit)
 	}
 	if !json.Valid(data) {
 		return fault.Newf(fault.Internal, "the %s is not JSON", what)
+	}
+	return nil
+}
+
+// told returns why the job was told to stop, except by the end of the process.
+func (r *Run) told() error {
+	if cause := context.Cause(r.e.ctx); cause != nil && !stops(cause) {
+		r.e.acknowledge()
+		return cause
 	}
 	return nil
 }

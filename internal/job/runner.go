@@ -30,7 +30,16 @@ type Spec struct {
 	Seed      uint64
 	TTL       time.Duration // from now; 0 is Config.MaxTTL, which is the ceiling
 	Resumable bool          // may be run again, from its last checkpoint, after an interruption
-	Run       RunFunc
+
+	// Late, instead of Input, starts a job that costs no write before somebody is
+	// told of it: it is put into the store by Handle.Keep or Handle.Detach, by its
+	// first due checkpoint, or when it is left for the next process. Until then
+	// there are no events of it, and it takes no room among the kept jobs. Late
+	// makes the input, when it is first stored; it may be called more than once and
+	// from any goroutine.
+	Late func() json.RawMessage
+
+	Run RunFunc
 }
 
 // Runner owns the jobs of one process. Its methods may be called from any
@@ -79,7 +88,7 @@ func New(cfg Config, store Store, bus *event.Bus[Event], log *slog.Logger) *Runn
 
 // Start begins a job and returns its handle, which the caller must use up:
 // Inline until it has the result, or Detach, or Abandon. The job is in the
-// store before Start returns, and runs at once if its owner and the runner have
+// store before Start returns, unless it is Late, and runs at once if its owner and the runner have
 // a place; otherwise it is queued. It goes on when ctx ends.
 //
 // Start fails with RateLimited at a bound of the owner, with Overloaded at a
@@ -92,14 +101,16 @@ func (r *Runner) Start(ctx context.Context, spec Spec) (*Handle, error) {
 	if err := r.check(&spec); err != nil {
 		return nil, err
 	}
-	e := r.newEntry(r.newRecord(spec), spec.Run)
+	e := r.newEntry(r.newRecord(spec), spec.Run, spec.Late)
 	if err := r.reserve(e); err != nil {
 		r.counters.refused.Add(1)
 		return nil, err
 	}
-	if err := r.save(e); err != nil {
-		r.giveUp(e)
-		return nil, err
+	if spec.Late == nil {
+		if err := r.save(e); err != nil {
+			r.giveUp(e)
+			return nil, err
+		}
 	}
 	if err := r.admit(e); err != nil {
 		r.counters.refused.Add(1)
@@ -118,14 +129,20 @@ func (r *Runner) check(spec *Spec) error {
 		return fault.Newf(fault.Internal, "start job: there is nothing to run")
 	case spec.Operation == "" || len(spec.Operation) > maxOperation:
 		return fault.Newf(fault.Internal, "start job: the operation's name has %d bytes, want 1 to %d", len(spec.Operation), maxOperation)
-	case len(spec.Input) > r.cfg.MaxInput:
-		return coded(fault.TooLarge, "job_input_too_large", "the input has %d bytes: the limit is %d", len(spec.Input), r.cfg.MaxInput)
-	case len(spec.Input) > 0 && !json.Valid(spec.Input):
-		return fault.Newf(fault.Invalid, "the input is not JSON")
 	case spec.TTL < 0 || spec.TTL > r.cfg.MaxTTL:
 		return fault.Newf(fault.Invalid, "the TTL is %v: want more than 0 and at most %v, or leave it out", spec.TTL, r.cfg.MaxTTL)
 	case spec.TTL == 0:
 		spec.TTL = r.cfg.MaxTTL
+	}
+	return r.checkInput(spec.Input)
+}
+
+func (r *Runner) checkInput(input json.RawMessage) error {
+	switch {
+	case len(input) > r.cfg.MaxInput:
+		return coded(fault.TooLarge, "job_input_too_large", "the input has %d bytes: the limit is %d", len(input), r.cfg.MaxInput)
+	case len(input) > 0 && !json.Valid(input):
+		return fault.Newf(fault.Invalid, "the input is not JSON")
 	}
 	return nil
 }
@@ -151,12 +168,18 @@ const (
 	statusAbandoned    = "stopped: its caller went away"
 )
 
-func (r *Runner) newEntry(rec Record, fn RunFunc) *entry {
+// newEntry makes an entry that nobody sees yet. late is Spec.Late. Such a job is
+// only ended by the sweeper when its time to live is over: it spares a timer.
+func (r *Runner) newEntry(rec Record, fn RunFunc, late func() json.RawMessage) *entry {
 	e := &entry{
-		id: rec.ID, owner: rec.Owner, created: rec.Created, rec: rec, fn: fn, dueAt: rec.Expires, place: noPlace,
+		id: rec.ID, owner: rec.Owner, created: rec.Created, rec: rec, fn: fn, dueAt: rec.Expires, place: noPlace, late: late, unstored: late != nil,
 		turn: make(chan struct{}, 1), returned: make(chan struct{}), done: make(chan struct{}), exited: make(chan struct{}),
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
+	if late != nil {
+		e.ctx, e.cancel = ctx, cancel
+		return e
+	}
 	ctx, stop := context.WithDeadlineCause(ctx, rec.Expires, ErrExpired)
 	e.ctx = ctx
 	e.cancel = func(cause error) {

@@ -22,6 +22,7 @@ type endpoint struct {
 	era       string
 	progress  bool
 	keep      bool // send the sessionId of the last answer
+	retry     bool
 	timeout   time.Duration
 	transport *http.Transport
 	meta      string // members of _meta besides the progress token
@@ -32,7 +33,7 @@ type endpoint struct {
 // follows no redirect and uses no proxy, so that the load goes where it was
 // sent.
 func newEndpoint(p *Plan, connections int) *endpoint {
-	e := &endpoint{url: p.URL, era: p.Era, progress: p.Progress, keep: !p.NewSessions, timeout: p.Timeout}
+	e := &endpoint{url: p.URL, era: p.Era, progress: p.Progress, keep: !p.NewSessions, retry: p.Retry, timeout: p.Timeout}
 	if p.Era == Era2026 {
 		e.meta = fmt.Sprintf(`"io.modelcontextprotocol/protocolVersion":%q,"io.modelcontextprotocol/clientInfo":{"name":"lyceum-bench","version":%q},"io.modelcontextprotocol/clientCapabilities":{}`,
 			p.Era, build.Version())
@@ -71,15 +72,19 @@ type prepared struct {
 	header    string // tool, as a header value
 	arguments []byte
 	pinned    bool // the arguments say themselves which session
+	keyed     bool // the call takes an idempotency key
 }
 
 func prepare(c Call, tool string) prepared {
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(c.Arguments, &members) // validate has looked
 	_, pinned := members["sessionId"]
+	_, named := members["idempotencyKey"]
 	var compact bytes.Buffer
 	_ = json.Compact(&compact, c.Arguments)
-	return prepared{name: c.Name, tool: tool, header: headerValue(tool), arguments: compact.Bytes(), pinned: pinned || len(members) == 0}
+	return prepared{name: c.Name, tool: tool, header: headerValue(tool), arguments: compact.Bytes(), pinned: pinned || len(members) == 0,
+		keyed: tool == DefaultTool && !named && len(members) > 0,
+	}
 }
 
 // headerValue writes a name so that it survives a header, as 2026-07-28 says.

@@ -31,7 +31,8 @@ func (k *conn) initialize(ctx context.Context) answer {
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // it has none to speak of
 	if o := outcomeOf(resp.StatusCode); o != ok {
-		return answer{outcome: o, status: resp.StatusCode, retryAfter: validRetryAfter(resp.Header.Get("Retry-After")), text: strconv.Itoa(resp.StatusCode)}
+		after := resp.Header.Get("Retry-After")
+		return answer{outcome: o, status: resp.StatusCode, retryAfter: validRetryAfter(after), after: afterOf(after), text: strconv.Itoa(resp.StatusCode)}
 	}
 	k.opened++
 	k.lost = false

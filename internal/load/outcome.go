@@ -53,7 +53,9 @@ type answer struct {
 	outcome    outcome
 	status     int  // of HTTP; 0 if there was none
 	retryAfter bool // a Retry-After that can be read
-	progress   int  // progress notifications
+	after      time.Duration
+	retries    int // attempts before this one
+	progress   int // progress notifications
 	bytes      int64
 	text       string // what went wrong, as the server or the network says it
 }

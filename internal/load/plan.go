@@ -64,6 +64,7 @@ type Plan struct {
 	Seed    uint64 // of arrivals and mixes: the same seed makes the same calls at the same times
 
 	Progress    bool // ask for progress notifications
+	Retry       bool // come back after refusals and lost connections, until a call's time is over
 	NewSessions bool // never send the sessionId of an earlier answer
 
 	// Fairness plays the quiet group alone and then all groups at once.

@@ -58,6 +58,7 @@ type Settings struct {
 	Seed        uint64  `json:"seed"`
 	Progress    bool    `json:"progress"`
 	NewSessions bool    `json:"newSessions"`
+	Retry       bool    `json:"retry"`
 }
 
 // Phase is one stretch of load.
@@ -97,7 +98,8 @@ type Result struct {
 	Warmup         uint64 `json:"warmup"`
 	Sessions       int    `json:"sessions"` // that initialize has opened
 	ProgressEvents uint64 `json:"progressEvents"`
-	Bytes          int64  `json:"bytes"` // of answers
+	Retries        uint64 `json:"retries"` // attempts that were not the last of their call
+	Bytes          int64  `json:"bytes"`   // of answers
 
 	Latency        Latency `json:"latency"`        // of good answers, from when they were due
 	RefusalLatency Latency `json:"refusalLatency"` // of 429 and 503
@@ -170,7 +172,7 @@ func newReport(p *Plan) *Report {
 		Target: Target{URL: p.URL, Era: p.Era, Tool: p.Tool},
 		Settings: Settings{
 			WarmupMS: milliseconds(p.Warmup), DurationMS: milliseconds(p.Duration), TimeoutMS: milliseconds(p.Timeout),
-			LateAfterMS: milliseconds(p.LateAfter), MaxCalls: p.MaxCalls, Arrivals: "even", Seed: p.Seed, Progress: p.Progress, NewSessions: p.NewSessions,
+			LateAfterMS: milliseconds(p.LateAfter), MaxCalls: p.MaxCalls, Arrivals: "even", Seed: p.Seed, Progress: p.Progress, NewSessions: p.NewSessions, Retry: p.Retry,
 		},
 	}
 	if p.Poisson {
@@ -212,7 +214,7 @@ func result(g Group, t *tally, measured time.Duration, tokens int) Result {
 	r := Result{
 		Name: g.Name, Connections: g.Connections, Tokens: tokens, Rate: g.Rate,
 		Due: t.due(), Outcomes: map[string]uint64{}, Statuses: t.statuses, Refusals: []Refusal{}, Texts: map[string]string{},
-		Late: t.late, Warmup: t.warmup, Sessions: t.opened, ProgressEvents: t.progress, Bytes: t.bytes,
+		Late: t.late, Warmup: t.warmup, Sessions: t.opened, ProgressEvents: t.progress, Retries: t.retries, Bytes: t.bytes,
 		Latency: latency(&t.good, t.endless()), RefusalLatency: latency(&t.refusals, 0), Lag: latency(&t.lag, 0),
 		Calls: []CallResult{},
 	}

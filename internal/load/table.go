@@ -103,6 +103,9 @@ func (g *Result) troubles(b *bytes.Buffer) {
 	if g.ProgressEvents > 0 {
 		lines = append(lines, fmt.Sprintf("progress events %d", g.ProgressEvents))
 	}
+	if g.Retries > 0 {
+		lines = append(lines, fmt.Sprintf("came back %d times", g.Retries))
+	}
 	// Where much of a latency is the generator's own, the reader must know.
 	if lag, p99 := g.Lag.P99, g.Latency.P99; lag != nil && p99 != nil && *lag >= 1 && *lag >= *p99/10 {
 		lines = append(lines, fmt.Sprintf("latencies include p99 %s ms by which the generator itself was late: its machine is busy", number(lag)))

@@ -19,6 +19,7 @@ type tally struct {
 	texts    [outcomes]string
 	late     uint64
 	progress uint64
+	retries  uint64
 	bytes    int64
 	good     Histogram // all good answers
 	refusals Histogram
@@ -62,6 +63,7 @@ func (t *tally) add(s sample) {
 	a, c := &s.answer, &t.calls[s.call]
 	t.count[a.outcome]++
 	t.progress += uint64(a.progress)
+	t.retries += uint64(a.retries)
 	t.bytes += a.bytes
 	if a.status != 0 {
 		t.statuses[a.status]++
@@ -119,6 +121,7 @@ func (t *tally) merge(other *tally) {
 	}
 	t.late += other.late
 	t.progress += other.progress
+	t.retries += other.retries
 	t.bytes += other.bytes
 	t.good.Merge(&other.good)
 	t.refusals.Merge(&other.refusals)

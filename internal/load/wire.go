@@ -25,6 +25,9 @@ type conn struct {
 	lost     bool   // the server does not know the session any more
 	handle   string // reasoning session of the last good answer
 	id       int64
+	secret   string // makes the idempotency keys of this client its own
+	calls    uint64 // made with one
+	key      string // of the call that is being made; "" is none
 	body     []byte
 	event    []byte
 	read     bytes.Buffer
@@ -57,6 +60,13 @@ type rpcResult struct {
 func (k *conn) call(ctx context.Context, c *prepared) answer {
 	ctx, cancel := context.WithTimeoutCause(ctx, k.timeout, errTimeout)
 	defer cancel()
+	if k.retry {
+		return k.persist(ctx, c)
+	}
+	return k.attempt(ctx, c)
+}
+
+func (k *conn) attempt(ctx context.Context, c *prepared) answer {
 	if k.lost {
 		if a := k.initialize(ctx); a.outcome != ok {
 			return a
@@ -91,6 +101,11 @@ func (k *conn) message(c *prepared) []byte {
 		handle, _ := json.Marshal(k.handle) // a string always encodes
 		b = append(b, `"sessionId":`...)
 		b = append(append(b, handle...), ',')
+	}
+	if k.key != "" && c.keyed {
+		b = append(b, `"idempotencyKey":`...)
+		b = strconv.AppendQuote(b, k.key)
+		b = append(b, ',')
 	}
 	b = append(b, c.arguments[1:]...)
 	if k.meta != "" || k.progress {
@@ -154,6 +169,7 @@ func (k *conn) send(ctx context.Context, method, name string, body []byte) (answ
 	var m rpcMessage
 	if a.outcome != ok {
 		a.retryAfter = validRetryAfter(resp.Header.Get("Retry-After"))
+		a.after = afterOf(resp.Header.Get("Retry-After"))
 		k.refusal(resp, &a)
 		return a, m
 	}

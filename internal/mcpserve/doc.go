@@ -18,14 +18,21 @@
 //   - sessions.go owns the transport sessions of the older revisions.
 //   - exchange.go is one request on its way to one answer: JSON, or an event
 //     stream once there is something to say before the answer.
-//   - toolcall.go is the way of a tool call: scope, session, ticket, deadline,
-//     tool, commit. A call runs on the goroutine of its request from end to end.
+//   - task.go is what a tool call does: session, ticket, deadline, tool, envelope.
+//     It knows its request only by what it tells it.
+//   - toolcall.go is the request of a tool call: scope, arguments, session. A tool
+//     that takes microseconds runs on the request's goroutine. Every other one
+//     runs as a job (attach.go) for whose result the request waits; if that takes
+//     longer than Config.InlineLimit, the answer names the job, and jobtools.go
+//     is how its owner goes on with it. resolve.go goes on with one after a crash,
+//     drain.go stops them all.
 //   - http.go ties these to POST, GET and DELETE.
 //
 // # Who cancels what
 //
 // Under 2026-07-28 closing the response is the cancellation. Before, a lost
-// connection is not: such a call runs to its end on a context of its own, and
-// notifications/cancelled stops it. Ids are compared as they were written, type
+// connection is not: such a call goes on as a job that its owner finds, and
+// notifications/cancelled stops it. Once a call was answered with the id of its
+// job, only job_cancel stops it. Ids are compared as they were written, type
 // included, within one transport session of one owner.
 package mcpserve

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
+	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -111,9 +112,16 @@ type world struct {
 	server *Server
 	http   *httptest.Server
 	gates  *gates
+	store  *job.MemoryStore
 }
 
 func newWorld(t testing.TB, change ...func(*Config, *session.Config)) *world {
+	t.Helper()
+	return worldOver(t, job.NewMemoryStore(), nil, change...)
+}
+
+// worldOver is newWorld over jobs and sessions of an earlier one.
+func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory, change ...func(*Config, *session.Config)) *world {
 	t.Helper()
 	cfg := Config{Version: "test", TransportDefault: true, KeepAlive: time.Hour}
 	sess := session.Config{MaxPerOwner: 1000}
@@ -123,23 +131,34 @@ func newWorld(t testing.TB, change ...func(*Config, *session.Config)) *world {
 	transports := sess
 	transports.Prefix = TransportPrefix
 	g := &gates{entered: make(chan string, 64), leave: make(chan struct{}), ended: make(chan error, 64)}
-	registry, err := tools.NewRegistry(testTools(g)...)
+	registry, err := tools.NewRegistry(append(testTools(g), longTools(g)...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	if sessions == nil {
+		sessions = session.New(sess, nil)
+	}
 	s, err := New(Deps{
+		Jobs:     job.New(job.Config{PersistAfter: time.Millisecond, CheckpointEvery: 2 * time.Millisecond}, store, nil, log),
 		Registry: registry, Extra: testTools(g)[:1],
-		Sessions: session.New(sess, nil), Transports: session.New(transports, nil), Journal: session.NewJournal(0, 0),
-		Scheduler: work.New(work.Config{Tickets: 8}), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Sessions: sessions, Transports: session.New(transports, nil), Journal: session.NewJournal(0, 0),
+		Scheduler: work.New(work.Config{Tickets: 8}), Log: log,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),
 		Forbid: func(w http.ResponseWriter, err error) { w.Header().Set("WWW-Authenticate", "Bearer "+err.Error()) },
 	}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, server: s, gates: g}
+	w := &world{t: t, server: s, gates: g, store: store}
 	w.http = httptest.NewServer(as(s))
-	t.Cleanup(w.http.Close)
+	t.Cleanup(func() {
+		// First, so that no request of a test that failed waits for its job.
+		if err := s.Jobs.Close(); err != nil {
+			t.Error(err)
+		}
+		w.http.Close()
+	})
 	return w
 }
 

@@ -69,7 +69,7 @@ func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*
 		o.known[m] = m
 		o.plain[m] = metric.WithAttributeSet(attribute.NewSet(attribute.String("mcp.method.name", m)))
 	}
-	names := append(s.Registry.Names(), "describe", "clear_thought", "session_create", "session_list", "session_delete")
+	names := append(s.Registry.Names(), "describe", "clear_thought", "session_create", "session_list", "session_delete", "job_result", "job_cancel", "job_list")
 	for _, t := range s.Extra {
 		names = append(names, t.Spec().Name)
 	}
@@ -101,6 +101,10 @@ func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*
 		{"lyceum.sessions", "Live reasoning sessions.", func() int { return s.Sessions.Stats().Sessions }},
 		{"lyceum.sessions.transport", "Live transport sessions.", func() int { return s.Transports.Stats().Sessions }},
 		{"lyceum.queue.depth", "Calls waiting for a turn.", func() int { return s.Scheduler.Stats().Queued }},
+		{"lyceum.calls.overrun", "Calls whose tool ignores its deadline and still computes.", func() int { return int(s.overrunning.Load()) }},
+		{"lyceum.jobs.running", "Calls and jobs that have a goroutine.", func() int { return s.Jobs.Stats().Running }},
+		{"lyceum.jobs.queued", "Jobs that wait for a place, or for the next process.", func() int { return s.Jobs.Stats().Queued }},
+		{"lyceum.jobs.retained", "Finished jobs that are kept.", func() int { return s.Jobs.Stats().Retained }},
 		{"lyceum.work.running", "Calls holding a turn.", func() int { return s.Scheduler.Stats().Running }},
 	} {
 		if err := gauge(g.name, g.text, g.read); err != nil {
@@ -184,8 +188,8 @@ func (o *observer) finished(ctx context.Context, c *toolCall) {
 		return
 	}
 	span.SetAttributes(attribute.String("lyceum.operation", name))
-	if h := c.call.Session; h != nil {
-		span.SetAttributes(attribute.String("lyceum.session.ref", h.ID().Ref()))
+	if c.session != "" {
+		span.SetAttributes(attribute.String("lyceum.session.ref", c.session.Ref()))
 	}
 	if c.isError {
 		span.SetAttributes(attribute.String("error.type", "tool_error"))

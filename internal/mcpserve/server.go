@@ -3,9 +3,11 @@ package mcpserve
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -28,6 +31,7 @@ type Deps struct {
 	Transports *session.Directory // transport sessions of the older revisions
 	Journal    *session.Journal   // results of calls with an idempotency key
 	Scheduler  *work.Scheduler
+	Jobs       *job.Runner // what every computing call runs in; recover with Server.Resolve
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
 	Meter      metric.MeterProvider
@@ -41,6 +45,7 @@ type Config struct {
 	KeepAlive         time.Duration // between comments on a silent stream
 	WriteTimeout      time.Duration // of one write to a client
 	CallTimeout       time.Duration // of running, not of waiting for a turn
+	InlineLimit       time.Duration // that a client waits before its call goes on as a job
 	MaxOutputBytes    int           // of one result
 	MaxBatch          int           // messages in one batch of 2025-03-26
 	MaxStreamsPerUser int           // standing streams of one owner
@@ -54,6 +59,7 @@ const (
 	DefaultKeepAlive      = 15 * time.Second
 	DefaultWriteTimeout   = 10 * time.Second
 	DefaultCallTimeout    = 60 * time.Second
+	DefaultInlineLimit    = 20 * time.Second
 	DefaultMaxOutputBytes = 1 << 20
 	DefaultMaxBatch       = 50
 	DefaultMaxStreams     = 16
@@ -68,6 +74,7 @@ func (c Config) withDefaults() Config {
 	set(&c.KeepAlive, DefaultKeepAlive)
 	set(&c.WriteTimeout, DefaultWriteTimeout)
 	set(&c.CallTimeout, DefaultCallTimeout)
+	set(&c.InlineLimit, DefaultInlineLimit)
 	for _, n := range []struct {
 		p *int
 		v int
@@ -94,6 +101,9 @@ type Server struct {
 	calls      *inflight
 	streams    *streams
 	draining   atomic.Bool
+
+	overrunning atomic.Int64  // tools that ignore their deadline, now
+	overruns    atomic.Uint64 // since the start
 }
 
 // direct is a tool that clients call by name, with all that dispatching one
@@ -106,6 +116,9 @@ type direct struct {
 
 // New returns a server over deps.
 func New(deps Deps, cfg Config) (*Server, error) {
+	if deps.Jobs == nil {
+		return nil, errors.New("the MCP endpoint needs a job runner")
+	}
 	s := &Server{Deps: deps, cfg: cfg.withDefaults(), direct: map[string]*direct{}}
 	s.transports = &transports{dir: deps.Transports, byID: map[session.ID]*transport{}}
 	s.calls = newInflight()
@@ -131,7 +144,7 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	for _, f := range facades {
 		s.offer(f.Name(), f.Description(), f.Title(), f.InputSchema(), f.OutputSchema(), annotations(f.Effect()), &direct{facade: f})
 	}
-	for _, t := range append(s.sessionTools(), deps.Extra...) {
+	for _, t := range slices.Concat(s.sessionTools(), s.jobTools(), deps.Extra) {
 		spec := t.Spec()
 		s.offer(spec.Name, spec.Summary, spec.Title, t.InputSchema(), nil, annotations(spec.Effect), &direct{tool: t})
 	}
@@ -199,23 +212,9 @@ func (s *Server) handleTool(ctx context.Context, _ mcp.CallToolRequest) (*mcp.Ca
 // done is the result that mcp-go passes on; the real one is in the call.
 var done = &mcp.CallToolResult{}
 
-// Drain stops taking new work and ends the standing streams, each with its
-// final message. Calls in flight go on until ctx ends; then they are canceled.
-// It returns how many had to be.
-func (s *Server) Drain(ctx context.Context) (canceled int) {
-	s.draining.Store(true)
-	s.streams.endAll()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for s.calls.len() > 0 {
-		select {
-		case <-ctx.Done():
-			return s.calls.cancelAll(errDrained)
-		case <-tick.C:
-		}
-	}
-	return 0
-}
+// Overruns returns how many calls compute on after their deadline, and how many
+// did since the start.
+func (s *Server) Overruns() (now int64, total uint64) { return s.overrunning.Load(), s.overruns.Load() }
 
 // InFlight returns the number of calls that are running or waiting.
 func (s *Server) InFlight() int { return s.calls.len() }

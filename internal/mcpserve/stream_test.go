@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/session"
 )
 
@@ -223,7 +224,7 @@ func TestCancellation(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 		}
 		note(p, `1`)
-		if err := wait(t, "the end", w.gates.ended); !errors.Is(err, errClientCanceled) {
+		if err := wait(t, "the end", w.gates.ended); !errors.Is(err, job.ErrAbandoned) {
 			t.Errorf("ended with %v", err)
 		}
 		if a := wait(t, "the answer", out); a.status != http.StatusNoContent {
@@ -305,7 +306,7 @@ func TestDrain(t *testing.T) {
 	w := newWorld(t)
 	p := w.modern("alice")
 	out := p.hold(t.Context())
-	drained := make(chan int, 1)
+	drained := make(chan DrainReport, 1)
 	go func() { drained <- w.server.Drain(t.Context()) }()
 	for deadline := time.Now().Add(10 * time.Second); !w.server.draining.Load(); {
 		if time.Now().After(deadline) {
@@ -320,18 +321,18 @@ func TestDrain(t *testing.T) {
 	if a := wait(t, "the answer", out); a.status != 200 {
 		t.Errorf("the call in flight: %d", a.status)
 	}
-	if n := wait(t, "the drain", drained); n != 0 {
-		t.Errorf("%d calls were cut", n)
+	if r := wait(t, "the drain", drained); r.Jobs != 1 || r.Calls != 1 || r.Finished != 1 || r.Cut+r.Canceled != 0 {
+		t.Errorf("%+v", r)
 	}
 
 	w = newWorld(t)
 	w.modern("alice").hold(t.Context())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	if n := w.server.Drain(ctx); n != 1 {
-		t.Errorf("%d calls were cut, want 1", n)
+	if r := w.server.Drain(ctx); r.Cut != 1 || r.Finished+r.Canceled != 0 {
+		t.Errorf("%+v", r)
 	}
-	if err := wait(t, "the end", w.gates.ended); !errors.Is(err, errDrained) {
+	if err := wait(t, "the end", w.gates.ended); !errors.Is(err, job.ErrDraining) {
 		t.Errorf("cut with %v", err)
 	}
 }

@@ -4,13 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime/debug"
 	"strconv"
-	"time"
 
 	"github.com/mark3labs/mcp-go/mcp"
 
@@ -31,13 +28,16 @@ type toolCall struct {
 	x    *exchange
 	spec *tools.Spec
 
-	transport *transport // nil under 2026-07-28
-	request   *tools.Request
-	call      tools.Call
+	transport *transport              // nil under 2026-07-28
+	lost      context.Context         // ends with the connection, where that does not end the call; else nil
+	cancel    context.CancelCauseFunc // ends the call
+	task      *task                   // what runs, perhaps on after this call
+	session   session.ID              // "" if it has none
 
-	body    []byte // the whole response, once the tool has run
-	isError bool
-	err     error // for the log and the span
+	envelope []byte // the answer
+	body     []byte // the whole response
+	isError  bool
+	err      error // for the log and the span
 }
 
 // target returns the name of what a request asks for, if it is one of ours: a
@@ -90,11 +90,12 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 	var key callKey
 	if h != nil {
 		// A lost connection does not cancel a call of these revisions.
-		ctx = context.WithoutCancel(ctx)
+		c.lost, ctx = ctx, context.WithoutCancel(ctx)
 		key = callKey{h.ID(), string(m.id)}
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	c.cancel = cancel
 	running := s.calls.add(key, cancel)
 	defer s.calls.done(running)
 
@@ -149,163 +150,112 @@ func (x *exchange) drop() {
 // run is the way of the call after its scope was checked. Whatever happens, it
 // leaves a result.
 func (c *toolCall) run(ctx context.Context) {
-	c.call.Principal = c.in.principal
-	c.call.Limits = c.s.cfg.Limits
+	t := &task{
+		s: c.s, owner: c.in.owner, principal: c.in.principal, client: sessionClient(c.in.client), name: c.m.name, arguments: c.m.arguments,
+	}
+	c.task = t
+	t.overran = func() { c.cancel(errOverrun) }
+	if c.x.logAt > 0 {
+		t.warned = func(w tools.Warning) { c.x.log("warning", w) }
+	}
 	if c.x.token != nil {
-		c.call.OnProgress = c.x.progress
+		t.progress = c.x.progress
+		t.call.OnProgress = c.x.progress
 	}
-	t, parameters, err := c.decode()
-	if err != nil {
-		c.finish(nil, err)
+	t.prepare()
+	if err := t.decode(); err != nil {
+		t.finish(nil, err)
+		c.settle(t.envelope, t.err)
 		return
 	}
-	if c.request == nil || c.request.IdempotencyKey == "" {
-		c.finish(c.invoke(ctx, t, parameters))
+	c.spec = t.spec
+	if t.request == nil || t.request.IdempotencyKey == "" {
+		c.execute(ctx)
 		return
 	}
-	c.once(ctx, t, parameters)
+	c.once(ctx)
 }
 
-// decode finds the tool and its parameters.
-func (c *toolCall) decode() (tools.Tool, json.RawMessage, error) {
-	d := c.s.direct[c.m.name]
-	if d.tool != nil {
-		return d.tool, c.m.arguments, nil
-	}
-	req, err := d.facade.Decode(c.m.arguments)
+// once runs the call unless its idempotency key has an answer already. Calls
+// under one key run one after the other; only an answer that is worth repeating
+// is kept, which includes the name of the job that a call has become.
+func (c *toolCall) once(ctx context.Context) {
+	stored, keep, err := c.s.Journal.Begin(ctx, c.in.owner, c.task.request.IdempotencyKey, c.digest())
 	if err != nil {
-		return nil, nil, err
-	}
-	c.request = req
-	c.spec = req.Tool.Spec()
-	req.Start(&c.call)
-	return req.Tool, req.Parameters, nil
-}
-
-// once runs the call unless its idempotency key has a result already. Calls
-// under one key run one after the other; only a result that is worth repeating
-// is kept.
-func (c *toolCall) once(ctx context.Context, t tools.Tool, parameters json.RawMessage) {
-	stored, keep, err := c.s.Journal.Begin(ctx, c.in.owner, c.request.IdempotencyKey, c.digest())
-	if err != nil {
-		c.finish(nil, err)
+		c.fail(err)
 		return
 	}
 	if stored != nil {
 		c.body = c.wrap(stored, false)
 		return
 	}
-	var envelope []byte
-	defer func() { keep(envelope) }()
-	result, err := c.invoke(ctx, t, parameters)
-	e := c.finish(result, err)
-	if err == nil {
-		envelope = e
-	}
+	defer func() {
+		if c.isError {
+			c.envelope = nil
+		}
+		keep(c.envelope)
+	}()
+	c.execute(ctx)
 }
 
 // digest is what makes two calls under one key the same call.
 func (c *toolCall) digest() [32]byte {
+	r := c.task.request
 	h := sha256.New()
-	for _, part := range [][]byte{[]byte(c.spec.Name), []byte(c.request.SessionID), []byte(c.request.Prompt), []byte(c.request.Context), c.request.Parameters} {
+	for _, part := range [][]byte{[]byte(c.spec.Name), []byte(r.SessionID), []byte(r.Prompt), []byte(r.Context), r.Parameters} {
 		var n [8]byte
 		binary.BigEndian.PutUint64(n[:], uint64(len(part)))
 		h.Write(n[:])
 		h.Write(part)
 	}
-	if s := c.request.Seed; s != nil {
+	if s := r.Seed; s != nil {
 		h.Write(strconv.AppendUint(nil, *s, 10))
 	}
 	return [32]byte(h.Sum(nil))
 }
 
-// invoke takes what the tool needs, in the order session, ticket, deadline, and
-// gives it back in reverse.
-func (c *toolCall) invoke(ctx context.Context, t tools.Tool, parameters json.RawMessage) (json.RawMessage, error) {
-	spec := t.Spec()
-	if !spec.Stateless {
-		h, err := c.session(ctx)
+// execute takes the session of the call and runs it: here if it takes
+// microseconds, else as a job.
+func (c *toolCall) execute(ctx context.Context) {
+	t := c.task
+	if !t.spec.Stateless {
+		h, err := c.openSession(ctx)
 		if err != nil {
-			return nil, err
+			c.fail(err)
+			return
 		}
-		defer h.Release()
-		c.call.Session = h
-		if c.request != nil && c.request.ExpectedVersion != nil {
-			h.Expect(*c.request.ExpectedVersion)
-		}
+		c.session, t.sessionID = h.ID(), h.ID()
+		t.held.Store(h)
 	}
-	if spec.Lane != work.Inline {
-		c.x.watch()
-		ticket, err := c.ticket(ctx, spec)
-		if err != nil {
-			return nil, err
-		}
-		defer ticket.Release()
-		c.call.Ticket = ticket
-		// The deadline starts here: waiting for a turn does not eat it.
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.s.cfg.CallTimeout)
-		defer cancel()
+	if t.spec.Lane != work.Inline {
+		c.attached(ctx)
+		return
 	}
-	return c.guarded(ctx, t, parameters)
+	t.finish(t.inline(ctx))
+	c.settle(t.envelope, t.err)
 }
 
-// guarded runs the tool and turns a panic into a failure.
-func (c *toolCall) guarded(ctx context.Context, t tools.Tool, parameters json.RawMessage) (result json.RawMessage, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c.s.Log.ErrorContext(ctx, "panic in a tool", "tool", t.Spec().Name, "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-			result, err = nil, &fault.Error{Kind: fault.Internal, Public: "internal error", Err: fmt.Errorf("panic in %s: %v", t.Spec().Name, p)}
-		}
-	}()
-	result, err = t.Invoke(ctx, &c.call, parameters)
-	if err == nil && len(result) > c.s.cfg.MaxOutputBytes {
-		return nil, &fault.Error{
-			Kind: fault.TooLarge, Code: "output_too_large",
-			Public: fmt.Sprintf("the result has %d bytes; the limit is %d: ask for less", len(result), c.s.cfg.MaxOutputBytes),
-		}
-	}
-	return result, err
+// fail answers with a failure without looking at what the task, which may still
+// run, has come to.
+func (c *toolCall) fail(err error) {
+	c.settle(c.task.seal(&tools.Call{}, nil, err))
 }
 
-// ticket waits for the call's turn and tells the client its place meanwhile.
-func (c *toolCall) ticket(ctx context.Context, spec *tools.Spec) (*work.Ticket, error) {
-	claim := work.Claim{Tenant: c.in.principal.Tenant, Subject: c.in.principal.Issuer + "\x00" + c.in.principal.Subject, Lane: spec.Lane}
-	if h := c.call.Session; h != nil {
-		claim.Session = string(h.ID())
-	}
-	if c.x.token != nil {
-		// progress only grows while a place in a queue shrinks, so the place
-		// goes into the message and the value counts the reports.
-		var reports float64
-		claim.OnWait = func(p work.Position) {
-			reports++
-			c.x.progress(reports/1024, 0, waiting(p))
-		}
-	}
-	start := time.Now()
-	ticket, err := c.s.Scheduler.Acquire(ctx, claim)
-	c.s.obs.waited(ctx, spec.Lane, time.Since(start))
-	return ticket, err
+// settle makes the response of an envelope; err is the failure it tells of.
+func (c *toolCall) settle(envelope []byte, err error) {
+	c.envelope, c.err, c.isError = envelope, err, err != nil
+	c.body = c.wrap(envelope, c.isError)
 }
 
-func waiting(p work.Position) string {
-	text := fmt.Sprintf("waiting for a turn: %d ahead", p.Ahead)
-	if p.Estimate > 0 {
-		text += fmt.Sprintf(", about %s", p.Estimate.Round(100*time.Millisecond))
-	}
-	return text
-}
-
-// session returns the reasoning session of the call: the one it names, else
+// openSession returns the reasoning session of the call: the one it names, else
 // that of its transport session, else a new one.
-func (c *toolCall) session(ctx context.Context) (*session.Handle, error) {
+func (c *toolCall) openSession(ctx context.Context) (*session.Handle, error) {
 	var h *session.Handle
 	var err error
-	cl := sessionClient(c.in.client)
+	r, cl := c.task.request, c.task.client
 	switch {
-	case c.request != nil && c.request.SessionID != "":
-		h, err = c.s.Sessions.Acquire(ctx, c.in.owner, session.ID(c.request.SessionID))
+	case r != nil && r.SessionID != "":
+		h, err = c.s.Sessions.Acquire(ctx, c.in.owner, session.ID(r.SessionID))
 	case c.transport != nil && c.s.cfg.TransportDefault:
 		h, err = c.transport.defaultSession(ctx, c.s.Sessions, c.in.owner, cl)
 	default:
@@ -316,36 +266,6 @@ func (c *toolCall) session(ctx context.Context) (*session.Handle, error) {
 	}
 	h.SetClient(cl)
 	return h, nil
-}
-
-// unnamed describes a facade call that named no operation.
-var unnamed = &tools.Spec{Name: tools.FacadeName, Examples: []tools.Example{{Arguments: `{"operation":"describe"}`}}}
-
-// finish makes the result of an outcome and returns the envelope.
-func (c *toolCall) finish(result json.RawMessage, err error) []byte {
-	spec := c.spec
-	if spec == nil {
-		spec = unnamed
-	}
-	e := c.call.Envelope(spec, result, err)
-	if c.request != nil {
-		c.request.Finish(e)
-	}
-	for _, w := range e.Warnings {
-		c.x.log("warning", w)
-	}
-	c.err = err
-	if err != nil && c.call.Session != nil {
-		c.call.Session.Fail()
-	}
-	body, encErr := e.Encode()
-	if encErr != nil { // only a result that is not JSON could do this
-		c.err = encErr
-		body, _ = (&tools.Envelope{Operation: spec.Name, ToolOperation: spec.Name, Error: &tools.Failure{Code: "internal", Message: "internal error"}}).Encode()
-	}
-	c.isError = c.err != nil
-	c.body = c.wrap(body, c.isError)
-	return body
 }
 
 // wrap puts an envelope into the response with its CallToolResult: as text for hosts that show only

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +29,7 @@ var Export = tools.Define(tools.Spec{
 	Method: "SHA-256 over canonical JSON", Source: "RFC 8785 (2020); FIPS 180-4 (2015)",
 	Examples: []tools.Example{
 		{Title: "Export everything", Arguments: `{"operation":"session_export"}`},
+		{Title: "Export a document for session_import", Arguments: `{"operation":"session_export","parameters":{"form":"document"}}`},
 	},
 }, export)
 
@@ -34,6 +37,7 @@ var Export = tools.Define(tools.Spec{
 type ExportInput struct {
 	Cursor   string `json:"cursor" maxLen:"256" doc:"nextCursor of the page before; omitted: the first page."`
 	MaxBytes int    `json:"maxBytes" min:"1024" max:"1048576" default:"262144" doc:"At most so many bytes of state a page; what does not fit is on the next one."`
+	Form     string `json:"form" enum:"slots|document" default:"slots" doc:"slots: the state by slot. document: one document that session_import takes, or its pages where it is larger than maxBytes."`
 }
 
 // ExportOutput is an export, or one page of it. The state is the union of the
@@ -48,7 +52,11 @@ type ExportOutput struct {
 	// Fragments are parts of slots that are larger than a page: the texts of one
 	// slot, joined in the order of their offsets, are its JSON.
 	Fragments []Fragment `json:"fragments,omitempty"`
-	Page      Page       `json:"page"`
+	// Document is the whole session in the form document, which has a digest of
+	// its own; DocumentPage is a part of its text where that is larger than a page.
+	Document     json.RawMessage       `json:"document,omitempty"`
+	DocumentPage *session.DocumentPage `json:"documentPage,omitempty"`
+	Page         Page                  `json:"page"`
 }
 
 // Header describes the session without naming its handle, so that an export can
@@ -86,15 +94,16 @@ func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, err
 	if err != nil {
 		return ExportOutput{}, err
 	}
-	slots, version, err := snapshot(c.Session)
+	snapshot, err := c.Session.Snapshot()
 	if err != nil {
 		return ExportOutput{}, err
 	}
+	slots, version := slotsOf(snapshot), snapshot.Version
 	if in.Cursor != "" && from.version != version {
 		return ExportOutput{}, moved(from.version, version)
 	}
 	if from.version = version; in.Cursor == "" {
-		if from.digest, err = digest(slots); err != nil {
+		if from.digest, err = session.SlotsDigest(slots); err != nil {
 			return ExportOutput{}, fmt.Errorf("export: %w", err)
 		}
 	}
@@ -109,30 +118,61 @@ func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, err
 	for _, data := range slots {
 		out.Session.Bytes += len(data)
 	}
+	if in.Form == "document" {
+		return out, out.document(c, snapshot, from, &in)
+	}
 	next, err := out.fill(slots, from, in.MaxBytes)
 	if err != nil {
 		return ExportOutput{}, err
 	}
 	if next.slot < len(slots) {
-		out.Page.NextCursor = next.String()
-		c.Warn("paged", "this page holds %d of %d bytes of state: call again with cursor %s", out.Page.Bytes, out.Session.Bytes, out.Page.NextCursor)
-		c.Next("session_export", "the next page of the export", map[string]any{"cursor": out.Page.NextCursor, "maxBytes": in.MaxBytes})
+		out.goOn(c, next, out.Session.Bytes, map[string]any{"maxBytes": in.MaxBytes})
 	}
 	out.Page.Complete = in.Cursor == "" && out.Page.NextCursor == ""
 	return out, nil
 }
 
-// snapshot returns the state of the session and the version that it is of.
-func snapshot(h *session.Handle) (map[string]json.RawMessage, uint64, error) {
-	const tries = 8
-	for range tries {
-		before := h.Version()
-		slots := h.Export()
-		if h.Version() == before {
-			return slots, before, nil
-		}
+// goOn says how to get the next page.
+func (o *ExportOutput) goOn(c *tools.Call, next cursor, total int, parameters map[string]any) {
+	o.Page.NextCursor = next.String()
+	parameters["cursor"] = o.Page.NextCursor
+	c.Warn("paged", "this page holds %d of %d bytes: call again with cursor %s", o.Page.Bytes, total, o.Page.NextCursor)
+	c.Next("session_export", "the next page of the export", parameters)
+}
+
+// document puts the session's document, or the page of it that the cursor names,
+// into the result. All pages must be asked for with one maxBytes.
+func (o *ExportOutput) document(c *tools.Call, snapshot session.Snapshot, from cursor, in *ExportInput) error {
+	doc, err := session.EncodeDocument(snapshot)
+	if err != nil {
+		return fmt.Errorf("export: %w", err)
 	}
-	return nil, 0, &fault.Error{Kind: fault.Conflict, Code: "version_conflict", Public: "the session changes too fast to be exported: retry when its other calls are done"}
+	if len(doc) <= in.MaxBytes && in.Cursor == "" {
+		o.Document, o.Page = doc, Page{Complete: true, Bytes: len(doc)}
+		return nil
+	}
+	pages, err := session.Pages(doc, in.MaxBytes)
+	if err != nil {
+		return err
+	}
+	if from.slot >= len(pages) || from.offset != from.slot*in.MaxBytes {
+		return badCursor(from.String())
+	}
+	o.DocumentPage = &pages[from.slot]
+	o.Page.Bytes = len(o.DocumentPage.Text)
+	if from.slot++; from.slot < len(pages) {
+		from.offset = from.slot * in.MaxBytes
+		o.goOn(c, from, len(doc), map[string]any{"maxBytes": in.MaxBytes, "form": in.Form})
+	}
+	return nil
+}
+
+func slotsOf(s session.Snapshot) map[string]json.RawMessage {
+	slots := make(map[string]json.RawMessage, len(s.Cells))
+	for _, c := range s.Cells {
+		slots[c.Name] = c.Data
+	}
+	return slots
 }
 
 func moved(want, at uint64) error {
@@ -145,7 +185,7 @@ func moved(want, at uint64) error {
 // fill puts what fits from a place on into the page and returns the place after
 // it. A slot that is larger than a page comes in fragments.
 func (o *ExportOutput) fill(slots map[string]json.RawMessage, from cursor, maxBytes int) (cursor, error) {
-	all := names(slots)
+	all := slices.Sorted(maps.Keys(slots))
 	if from.slot > len(all) || from.slot < len(all) && from.offset > len(slots[all[from.slot]]) || from.slot == len(all) && from.offset > 0 {
 		return from, badCursor(from.String())
 	}

@@ -4,6 +4,8 @@ package sessions
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -107,7 +109,7 @@ func info(_ context.Context, c *tools.Call, _ InfoInput) (InfoOutput, error) {
 func stores(h *session.Handle) map[string]Store {
 	out := map[string]Store{}
 	slots := h.Export()
-	for _, name := range names(slots) {
+	for _, name := range slices.Sorted(maps.Keys(slots)) {
 		kind, id, keyed := strings.Cut(name, "/")
 		s := out[kind]
 		s.Objects++

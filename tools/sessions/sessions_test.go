@@ -280,7 +280,7 @@ func TestForeignSession(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	r, err := tools.NewRegistry(sessions.Info, sessions.Export)
+	r, err := tools.NewRegistry(sessions.Info, sessions.Export, sessions.NewImport())
 	if err != nil {
 		t.Fatal(err)
 	}

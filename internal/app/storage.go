@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/lyceum-mcp/lyceum/internal/config"
+	"github.com/lyceum-mcp/lyceum/internal/job"
+	"github.com/lyceum-mcp/lyceum/session"
+	"github.com/lyceum-mcp/lyceum/session/filestore"
+)
+
+// openStore opens what keeps sessions and jobs beyond the process, or returns
+// nil where nothing does. A local server shares its directory with others of its
+// kind, so it keeps nothing unless it is told to.
+func (a *App) openStore(ctx context.Context, local bool) (session.Store, error) {
+	if a.cfg.Store == "memory" || local && a.cfg.Origin("store").IsDefault() {
+		return nil, nil
+	}
+	keys, err := storageKeys(a.cfg.Storage)
+	if err != nil {
+		return nil, err
+	}
+	store, err := filestore.Open(ctx, filestore.Config{Dir: a.cfg.Data, Keys: keys, Log: a.log})
+	if err != nil {
+		return nil, fmt.Errorf("open the store: %w", err)
+	}
+	a.file = store
+	a.undo.push("store", func(context.Context) error { return store.Close() })
+	return store, nil
+}
+
+// storageKeys returns the keys of the store, none if it is not encrypted.
+func storageKeys(s config.Storage) ([]filestore.Key, error) {
+	text := s.Key.Reveal()
+	if s.KeyFile != "" {
+		b, err := os.ReadFile(s.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("read storage.key_file: %w", err)
+		}
+		text = string(b)
+	}
+	raw, err := config.ParseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("storage.key_file %s: %w", s.KeyFile, err)
+	}
+	if s.KeyFile != "" && len(raw) == 0 {
+		return nil, fmt.Errorf("storage.key_file %s: it has no key", s.KeyFile)
+	}
+	keys := make([]filestore.Key, len(raw))
+	for i, k := range raw {
+		keys[i] = filestore.Key(k)
+	}
+	return keys, nil
+}
+
+// openSessions makes the directory of reasoning sessions and the journal of
+// their keyed calls, with what an earlier process left of both.
+func (a *App) openSessions(ctx context.Context) error {
+	s := a.cfg.Sessions
+	cfg := session.Config{
+		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
+	}
+	a.sessions, a.journal = session.New(cfg, a.bus), session.NewJournal(0, 0)
+	a.undo.push("sessions", func(context.Context) error { a.sessions.Close(); return nil })
+	return nil
+}
+
+// envelopeRoom is what a stored call or result may have around the client's
+// arguments or the operation's result.
+const envelopeRoom = 64 << 10
+
+// runner makes what runs computing calls, over the records of the store, or over
+// memory if there is none.
+func (a *App) runner() *job.Runner {
+	var records job.Store = job.NewMemoryStore()
+	if a.store != nil {
+		records = job.NewObjectStore(a.store)
+	}
+	// Every computing call is a run. The scheduler is what queues and refuses
+	// them, so there is room for all that it lets in.
+	calls := a.cfg.Work.MaxQueued + a.tickets
+	j := a.cfg.Jobs
+	return job.New(job.Config{
+		MaxTTL: j.MaxTTL, Retention: j.Retention, CheckpointEvery: j.CheckpointEvery,
+		MaxRunning: calls, MaxRunningPerOwner: calls,
+		MaxInput:  int(a.cfg.HTTP.MaxBodyBytes) + envelopeRoom,
+		MaxResult: int(a.cfg.Tools.MaxOutputBytes) + envelopeRoom,
+	}, records, nil, a.log)
+}
