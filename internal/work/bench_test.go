@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
@@ -63,6 +64,7 @@ func BenchmarkYieldNobodyWaits(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer ticket.Release()
+	b.ReportAllocs()
 	for b.Loop() {
 		if err := ticket.Yield(ctx); err != nil {
 			b.Fatal(err)
@@ -107,4 +109,43 @@ func yieldWhileWaited(b *testing.B, s *Scheduler) {
 	cancel()
 	ticket.Release()
 	wg.Wait()
+}
+
+// BenchmarkRefusal refuses the flooder when 4096 calls of 64 tenants wait.
+func BenchmarkRefusal(b *testing.B) {
+	q := fullQueue(64)
+	j := newJob("t00/new", Interactive)
+	b.ReportAllocs()
+	for b.Loop() {
+		if q.full(j) != queueFull || q.excess(j) != nil {
+			b.Fatal("the queue has room")
+		}
+		_ = queueFull.fault(time.Second)
+	}
+}
+
+// BenchmarkPushOut makes room for a quiet tenant when 4096 calls of 64 tenants
+// wait, and puts the two back.
+func BenchmarkPushOut(b *testing.B) {
+	q := fullQueue(64)
+	quiet := newJob("quiet", Interactive)
+	b.ReportAllocs()
+	for b.Loop() {
+		out := q.excess(quiet)
+		q.remove(out, 0)
+		q.push(quiet, 0)
+		q.remove(quiet, 0)
+		q.push(out, 0)
+	}
+}
+
+// fullQueue returns a queue that the same number of calls of each tenant fill.
+func fullQueue(tenants int) *queue {
+	p := testPolicy()
+	p.maxQueued = DefaultMaxQueued
+	q := newQueue(p)
+	for i := range DefaultMaxQueued {
+		q.push(newJob(fmt.Sprintf("t%02d/u/s%d", i%tenants, i%512), Interactive), 0)
+	}
+	return q
 }

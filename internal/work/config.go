@@ -20,6 +20,8 @@ const (
 	DefaultWeightBatch         = 1
 	DefaultWeightAdmin         = 32
 	DefaultTenantWeight        = 1
+	DefaultLostAfter           = 2 * time.Second
+	DefaultBlocking            = 64
 )
 
 // MaxWeight is the largest weight of a lane or a tenant.
@@ -46,8 +48,10 @@ type Config struct {
 	MaxQueuedPerSubject int
 	MaxQueuedPerTenant  int
 
-	// MaxQueued bounds how many calls wait in all. Over it the caller gets
-	// fault.Overloaded. 0 is DefaultMaxQueued.
+	// MaxQueued bounds how many calls wait in all. Over it somebody gets
+	// fault.Overloaded: the newest waiter of the tenant that has most waiting
+	// for its weight, or the caller if its tenant would come to have as many.
+	// 0 is DefaultMaxQueued.
 	MaxQueued int
 
 	// MaxWait bounds how long a call waits for its first turn; then it gets
@@ -64,6 +68,23 @@ type Config struct {
 	// AgeBatch bounds how long the batch lane goes without a turn while it
 	// waits, whatever the weights say. 0 is DefaultAgeBatch.
 	AgeBatch time.Duration
+
+	// LostAfter is how long a call may go on after its context has ended
+	// before it counts as lost. 0 is DefaultLostAfter.
+	LostAfter time.Duration
+
+	// OnLost is called once for each lost call, by Run or Stats on their own
+	// goroutine. It may be nil.
+	OnLost func(Lost)
+
+	// Adaptive lets the number of tickets follow the latency, from Tickets on.
+	Adaptive Adaptive
+
+	// Sandbox and Blocking are how many child processes run and how many
+	// outgoing requests are under way at once, see NewResources. 0 is the
+	// default: as many as CPU tickets, and DefaultBlocking.
+	Sandbox  int
+	Blocking int
 }
 
 // LaneWeights are the shares of the lanes, from 1 to MaxWeight; 0 is the
@@ -90,6 +111,13 @@ func (c Config) Validate() error {
 	check(c.MaxQueued >= 0, "MaxQueued", c.MaxQueued, "0 (the default) or more")
 	check(c.MaxWait >= 0, "MaxWait", c.MaxWait, "0 (the default) or a positive duration")
 	check(c.AgeBatch >= 0, "AgeBatch", c.AgeBatch, "0 (the default) or a positive duration")
+	check(c.LostAfter >= 0, "LostAfter", c.LostAfter, "0 (the default) or a positive duration")
+	check(c.Sandbox >= 0, "Sandbox", c.Sandbox, "0 (the default) or more")
+	check(c.Blocking >= 0, "Blocking", c.Blocking, "0 (the default) or more")
+	if a := c.Adaptive; a.Max != 0 || a.Min != 0 {
+		check(a.Min >= 0 && a.Min <= a.Max, "Adaptive.Min", a.Min, "0 to Adaptive.Max")
+		check(a.New != nil, "Adaptive.New", "nil", "a limiter")
+	}
 	weight := func(field string, w, least int) {
 		check(w >= least && w <= MaxWeight, field, w, fmt.Sprintf("%d to %d", least, MaxWeight))
 	}

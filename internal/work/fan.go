@@ -48,6 +48,7 @@ func Fan(ctx context.Context, n int, f func(ctx context.Context, i int) error) e
 				return
 			}
 			defer ticket.Release()
+			ticket.Watch(workCtx)
 			w.helping.Add(1)
 			defer w.helping.Add(-1)
 			w.work(NewContext(workCtx, ticket))

@@ -17,10 +17,12 @@ import (
 // random, and checks that never too many run and nothing is lost.
 func TestHammer(t *testing.T) {
 	const callers, each, tickets = 50, 2000, 3
-	s := New(Config{
+	cfg := Config{
 		Tickets: tickets, Quantum: 20 * time.Microsecond, MaxRunningPerTenant: 2, MaxWait: 2 * time.Millisecond,
-		MaxQueuedPerSubject: 10, MaxQueuedPerTenant: 16, MaxQueued: 40, AgeBatch: time.Millisecond,
-	})
+		MaxQueuedPerSubject: 3, MaxQueuedPerTenant: 5, MaxQueued: 30, AgeBatch: time.Millisecond,
+		LostAfter: time.Hour, Adaptive: Adaptive{Min: tickets, Max: tickets, New: newFakeLimiter},
+	}
+	s := New(cfg)
 	var running, granted, refused, canceled, panicked atomic.Int64
 	var wg sync.WaitGroup
 	for i := range callers {
@@ -85,7 +87,23 @@ func TestHammer(t *testing.T) {
 			}
 		})
 	}
+	changing, stop := context.WithCancel(t.Context())
+	var changes sync.WaitGroup
+	changes.Go(func() { s.Run(changing) })
+	changes.Go(func() {
+		for i := 0; changing.Err() == nil; i++ {
+			cfg.TenantWeights = map[string]int{"a": 1 + i%5}
+			cfg.MaxRunningPerTenant = 1 + i%2
+			if err := s.Reconfigure(cfg); err != nil {
+				t.Error(err)
+			}
+			s.Stats()
+			runtime.Gosched()
+		}
+	})
 	wg.Wait()
+	stop()
+	changes.Wait()
 	st := s.Stats()
 	var refusals int64
 	for _, n := range st.Refused {
@@ -97,10 +115,14 @@ func TestHammer(t *testing.T) {
 	t.Logf("granted %d, refused %v, canceled %d, panicked %d, yields %d", granted.Load(), st.Refused, canceled.Load(), panicked.Load(), st.Yields)
 	for what, n := range map[string]int64{
 		"granted": granted.Load(), "refused": refused.Load(), "canceled": canceled.Load(), "panicked": panicked.Load(), "yields": int64(st.Yields),
+		"pushed out": int64(st.PushedOut),
 	} {
 		if n == 0 {
 			t.Errorf("nothing was %s", what)
 		}
+	}
+	if st.Lost != 0 || st.LostTotal != 0 {
+		t.Errorf("%d lost of %d, want none", st.Lost, st.LostTotal)
 	}
 	wantQuiet(t, s)
 }

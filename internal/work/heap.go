@@ -11,8 +11,9 @@ type member[T any] interface {
 }
 
 var (
-	_ member[*node] = (*node)(nil)
-	_ member[*job]  = (*job)(nil)
+	_ member[*node]    = (*node)(nil)
+	_ member[*job]     = (*job)(nil)
+	_ member[*account] = (*account)(nil)
 )
 
 func (h *heap[T]) push(x T) {

@@ -104,6 +104,21 @@ func check(t interface{ Errorf(string, ...any) }, q *queue) {
 	if fresh != want {
 		t.Errorf("%d arrivals, want %d", fresh, want)
 	}
+	onSlots := 0
+	for j := q.slots.head; j != nil; j = j.link[inSlots].next {
+		onSlots++
+		if j.state != running {
+			t.Errorf("a job of %s on a slot has state %d", j.tenant, j.state)
+		}
+	}
+	if onSlots != q.running {
+		t.Errorf("%d running, %d on slots", q.running, onSlots)
+	}
+	for i, a := range q.heaviest {
+		if a.pos != i || a.fresh == 0 || i > 0 && a.before(q.heaviest[(i-1)/2]) {
+			t.Errorf("heaviest: tenant %s is out of place", a.tenant)
+		}
+	}
 	sum := 0
 	for name, a := range q.accounts {
 		sum += a.running
@@ -111,6 +126,19 @@ func check(t interface{ Errorf(string, ...any) }, q *queue) {
 		c.running = a.running
 		if a.counts != c || (a.counts == counts{}) != (a == q.warm) {
 			t.Errorf("account %s has %+v, want %+v", name, a.counts, c)
+		}
+		if (a.pos >= 0) != (a.fresh > 0) || a.max != q.policy.maxRunning || a.weight != q.policy.weight(name) {
+			t.Errorf("account %s: place %d, most %d, weight %d", name, a.pos, a.max, a.weight)
+		}
+		newest, n := (*job)(nil), 0
+		for j := a.queued.head; j != nil; j = j.link[inAccount].next {
+			if j.account != a || newest != nil && j.since < newest.since {
+				t.Errorf("account %s: queued jobs are out of order", name)
+			}
+			newest, n = j, n+1
+		}
+		if n != a.fresh || newest != a.queued.tail {
+			t.Errorf("account %s: %d queued, want %d", name, n, a.fresh)
 		}
 		delete(accounts, name)
 	}

@@ -9,6 +9,15 @@ type jobList struct {
 
 type link struct{ prev, next *job }
 
+// The lists that may hold a job. A running job is in no other list.
+const (
+	inSession  = iota // of its session
+	inArrivals        // of the queue
+	inAccount         // of its tenant
+	links
+	inSlots = inSession
+)
+
 func (l *jobList) pushBack(j *job) {
 	j.link[l.which] = link{prev: l.tail}
 	if l.tail == nil {

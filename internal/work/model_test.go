@@ -230,6 +230,34 @@ func (m *model) pop(now int64) *modelJob {
 	return next
 }
 
+// excess returns whom a newcomer of tenant pushes out of a full queue.
+func (m *model) excess(tenant string) (newest *modelJob) {
+	load := func(tenant string, more int) float64 {
+		n := more
+		for _, j := range m.queued("") {
+			if j.tenant == tenant && j.state == waiting && !j.helper {
+				n++
+			}
+		}
+		return float64(n) / float64(cmp.Or(m.policy.tenants[tenant], 1))
+	}
+	most := "a"
+	for _, other := range []string{"b", "c"} {
+		if load(other, 0) > load(most, 0) {
+			most = other
+		}
+	}
+	if load(tenant, 1) >= load(most, 0) {
+		return nil
+	}
+	for _, j := range m.queued("") {
+		if j.tenant == most && j.state == waiting && !j.helper {
+			newest = j
+		}
+	}
+	return newest
+}
+
 func (m *model) start(j *modelJob) {
 	if j.state != resuming {
 		m.started++
@@ -342,6 +370,36 @@ func queueAgainstModel(t *rapid.T) {
 			m.tidy(now)
 			twin[j] = mj
 			queued = append(queued, j)
+		},
+		"push out": func(t *rapid.T) {
+			j := create()
+			got, want := q.excess(j), m.excess(j.tenant)
+			if twin[got] != want {
+				t.Fatalf("got %s, want %s", describe(twin[got]), describe(want))
+			}
+			if got == nil {
+				t.Skip("nobody has more")
+			}
+			q.remove(got, now)
+			m.drop(want)
+			m.tidy(now)
+			queued = slices.DeleteFunc(queued, func(o *job) bool { return o == got })
+			mj := m.add(j)
+			q.push(j, now)
+			m.arrive(mj, waiting)
+			m.tidy(now)
+			twin[j] = mj
+			queued = append(queued, j)
+		},
+		"reform": func(t *rapid.T) {
+			p.maxRunning = rapid.IntRange(0, 3).Draw(t, "maxRunning")
+			p.tenants = map[string]int{name("abc", "heavy"): rapid.IntRange(1, 5).Draw(t, "weight")}
+			p.laneWeights[Batch] = rapid.Int64Range(1, 20).Draw(t, "batch")
+			p.maxQueued = rapid.IntRange(1, 16).Draw(t, "maxQueued")
+			p.ageBatch = rapid.SampledFrom([]int64{100, 2000, 1 << 40}).Draw(t, "age")
+			q.reform(p, now)
+			m.policy = p
+			m.tidy(now)
 		},
 		"pop":       pop,
 		"pop again": pop,

@@ -1,7 +1,5 @@
 package work
 
-import "cmp"
-
 // The depths of the tree that the queue keeps of its waiters.
 const (
 	atLane = iota
@@ -153,7 +151,7 @@ func (q *queue) child(parent *node, j *job) *node {
 		n.lane, n.weight = j.lane, q.policy.laneWeights[j.lane]
 	case atTenant:
 		n.account = j.account
-		n.weight = int64(cmp.Or(q.policy.tenants[key], DefaultTenantWeight))
+		n.weight = j.account.weight
 	}
 	return n
 }
@@ -230,12 +228,16 @@ func (q *queue) shelveUp(n *node, now int64) {
 	}
 }
 
-// reshelve shelves a tenant in all lanes after it has come to run all it may,
-// or less.
-func (q *queue) reshelve(a *account, now int64) {
-	if a.max == 0 || a.running < a.max-1 {
-		return
+// crowd is called when a tenant has begun or ended a turn. It shelves it anew if
+// it has come to run all it may, or less.
+func (q *queue) crowd(a *account, now int64) {
+	if a.max > 0 && a.running >= a.max-1 {
+		q.reshelve(a, now)
 	}
+}
+
+// reshelve shelves a tenant in all lanes.
+func (q *queue) reshelve(a *account, now int64) {
 	for l := Interactive; l < lanes; l++ {
 		lane := q.root.kid(l.String())
 		if n := lane.kid(a.tenant); n != nil {

@@ -1,5 +1,11 @@
 package work
 
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
 // A queue decides who gets the next free slot. It is pure: it reads no clock,
 // takes no lock and starts nothing. Times are nanoseconds on any clock that
 // does not run backwards. Push, pop and remove are O(log n) in the number of
@@ -29,6 +35,8 @@ type queue struct {
 	spare    *account            // deleted
 	spares   []*node             // dropped nodes
 	arrivals jobList             // fresh jobs of all lanes, the oldest first
+	heaviest heap[*account]      // tenants with fresh jobs, the most for its weight first
+	slots    jobList             // running jobs
 	seq      uint64              // order of becoming ready
 	starts   uint64              // order of first turns
 	running  int
@@ -46,16 +54,12 @@ type policy struct {
 	quantum     int64 // longest turn while others wait
 }
 
-type counts struct{ running, fresh, helpers, resuming int }
-
-// account counts what a tenant has in the queue and on slots, over all lanes.
-type account struct {
-	tenant string
-	counts
-	max int // most running, 0 is no bound
+// weight returns the weight of a tenant.
+func (p *policy) weight(tenant string) int64 {
+	return int64(cmp.Or(p.tenants[tenant], DefaultTenantWeight))
 }
 
-func (a *account) full() bool { return a.max > 0 && a.running >= a.max }
+type counts struct{ running, fresh, helpers, resuming int }
 
 // state is where a job is.
 type state uint8
@@ -81,7 +85,7 @@ type job struct {
 	since   int64          // when it began to wait
 	started uint64         // order of its first turn
 	pos     int            // in home.resumed
-	link    [2]link        // in home.jobs and in queue.arrivals
+	link    [links]link    // in the lists that hold it
 	charged int64          // what its turn was charged when it began,
 	path    [depths]*node  // to whom,
 	lives   [depths]uint64 // and in which of their lives
@@ -102,7 +106,30 @@ func newQueue(p policy) *queue {
 		policy:   p,
 		root:     &node{depth: -1},
 		accounts: make(map[string]*account),
-		arrivals: jobList{which: 1},
+		arrivals: jobList{which: inArrivals},
+		slots:    jobList{which: inSlots},
+	}
+}
+
+// reform makes p the policy. Waiters keep their places, and marks of virtual time
+// theirs; a turn under way is settled at the new weight, which is at most a
+// quantum off. It costs O(n log n) in the number of active tenants.
+func (q *queue) reform(p policy, now int64) {
+	q.policy = p
+	for _, lane := range q.root.kids {
+		lane.weight = p.laneWeights[lane.lane]
+		for name, tenant := range lane.kids {
+			tenant.weight = p.weight(name)
+		}
+	}
+	for name, a := range q.accounts {
+		a.max, a.weight = p.maxRunning, p.weight(name)
+	}
+	for i := len(q.heaviest)/2 - 1; i >= 0; i-- {
+		q.heaviest.down(i)
+	}
+	for _, name := range slices.Sorted(maps.Keys(q.accounts)) {
+		q.reshelve(q.accounts[name], now)
 	}
 }
 
@@ -131,7 +158,7 @@ func (q *queue) start(j *job, now int64) bool {
 		return false
 	}
 	q.run(j)
-	q.reshelve(j.account, now)
+	q.crowd(j.account, now)
 	return true
 }
 
@@ -161,7 +188,7 @@ func (q *queue) pop(now int64) *job {
 	q.served[j.lane] = now
 	q.run(j)
 	q.shelveUp(session, now)
-	q.reshelve(j.account, now)
+	q.crowd(j.account, now)
 	return j
 }
 
@@ -181,7 +208,7 @@ func (q *queue) yield(j *job, used, now int64) {
 	q.stop(j)
 	a := j.account
 	q.back(j, now)
-	q.reshelve(a, now)
+	q.crowd(a, now)
 }
 
 // back makes j, which has had a turn and is done, wait for another one.
@@ -196,7 +223,7 @@ func (q *queue) done(j *job, used, now int64) {
 	q.settle(j, used, now)
 	q.stop(j)
 	j.state = outside
-	q.reshelve(j.account, now)
+	q.crowd(j.account, now)
 	q.close(j.account)
 }
 
@@ -270,11 +297,13 @@ func (q *queue) run(j *job) {
 	}
 	j.state = running
 	q.running++
+	q.slots.pushBack(j)
 	q.count(j, 1)
 }
 
 func (q *queue) stop(j *job) {
 	q.count(j, -1)
+	q.slots.remove(j)
 	q.running--
 }
 
@@ -290,12 +319,14 @@ func (q *queue) hook(j *job, home *node, now int64) {
 	if j.state == waiting && !j.helper {
 		fresh = 1
 		q.arrivals.pushBack(j)
+		j.account.queued.pushBack(j)
 	}
 	for n := home; n != nil; n = n.parent {
 		n.waiting++
 		n.fresh += fresh
 	}
 	q.count(j, 1)
+	q.weigh(j.account)
 	q.shelveUp(home, now)
 }
 
@@ -309,12 +340,14 @@ func (q *queue) unhook(j *job) {
 	if j.state == waiting && !j.helper {
 		fresh = 1
 		q.arrivals.remove(j)
+		j.account.queued.remove(j)
 	}
 	for n := j.home; n != nil; n = n.parent {
 		n.waiting--
 		n.fresh -= fresh
 	}
 	q.count(j, -1)
+	q.weigh(j.account)
 	j.home = nil
 }
 
@@ -332,33 +365,4 @@ func (q *queue) count(j *job, delta int) {
 			c.fresh += delta
 		}
 	}
-}
-
-// open returns the account of a tenant.
-func (q *queue) open(tenant string) *account {
-	a := q.accounts[tenant]
-	switch {
-	case a == nil:
-		if a = q.spare; a == nil {
-			a = new(account)
-		}
-		q.spare = nil
-		*a = account{tenant: tenant, max: q.policy.maxRunning}
-		q.accounts[tenant] = a
-	case a == q.warm:
-		q.warm = nil
-	}
-	return a
-}
-
-// close lets go of an account that has no jobs left.
-func (q *queue) close(a *account) {
-	if a.counts != (counts{}) {
-		return
-	}
-	if cold := q.warm; cold != nil {
-		delete(q.accounts, cold.tenant)
-		q.spare = cold
-	}
-	q.warm = a
 }

@@ -52,7 +52,7 @@ const maxRetryAfter = time.Minute
 // fault returns the failure for a call that could expect to wait for estimate
 // (0 is unknown). RetryAfter is a whole number of seconds from 1 to 90, spread
 // over half as much again so that refused callers do not come back together.
-func (r refusal) fault(estimate time.Duration) error {
+func (r refusal) fault(estimate time.Duration) *fault.Error {
 	f := refusalFaults[r]
 	whole := int((min(estimate, maxRetryAfter) + time.Second - 1) / time.Second)
 	whole = max(whole, 1)

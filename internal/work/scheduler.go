@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,9 +18,8 @@ import (
 // A Scheduler hands out tickets. It is safe for concurrent use and starts no
 // goroutine of its own.
 type Scheduler struct {
-	quantum int64
-	maxWait time.Duration
-	base    time.Time // times are nanoseconds since then
+	base    time.Time    // times are nanoseconds since then
+	quantum atomic.Int64 // written under mu and read by Yield
 
 	// pressure is the number of waiters plus that of running computations
 	// above the number of tickets. It is written under mu and read by Yield.
@@ -28,12 +28,16 @@ type Scheduler struct {
 	mu       sync.Mutex
 	q        *queue
 	tickets  int
+	maxWait  time.Duration
+	ceiling  *ceiling // nil if the number of tickets is fixed
+	lost     lostCalls
 	waits    waitLog
 	service  [lanes]average // computing time of a whole call
 	turns    [lanes]average // computing time of one turn
 	granted  [lanes]uint64
 	refused  [refusals]uint64
 	canceled uint64
+	pushed   uint64 // calls pushed out of a full queue
 	yields   uint64
 	away     int           // tickets that rest while their helpers compute
 	idle     chan struct{} // made by Drain, closed when nothing runs or waits
@@ -54,8 +58,44 @@ func (a *average) add(x int64) {
 // New returns a scheduler. Fields of cfg that are 0 get their defaults; cfg
 // must be valid.
 func New(cfg Config) *Scheduler {
+	s := &Scheduler{base: time.Now(), q: newQueue(cfg.policy())}
+	s.configureLocked(&cfg)
+	return s
+}
+
+// configureLocked takes over what does not concern the queue.
+func (s *Scheduler) configureLocked(cfg *Config) {
+	s.quantum.Store(s.q.policy.quantum)
+	s.maxWait = cmp.Or(cfg.MaxWait, DefaultMaxWait)
+	s.lost.after = int64(cmp.Or(cfg.LostAfter, DefaultLostAfter))
+	s.lost.tell = cfg.OnLost
+	s.tickets = cmp.Or(cfg.Tickets, runtime.GOMAXPROCS(0))
+	s.followLocked(cfg.Adaptive)
+}
+
+// Reconfigure replaces the configuration of a scheduler at work, as New would
+// set it. Waiters keep their places, and what waits beyond a lowered bound stays;
+// when there are fewer tickets than run now, the surplus stops at its next Yield
+// or Release. It fails, and changes nothing, if cfg is not valid. It costs
+// O(n log n) in the number of active tenants.
+func (s *Scheduler) Reconfigure(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	now := s.now()
+	s.q.reform(cfg.policy(), now)
+	s.configureLocked(&cfg)
+	chain := s.dispatchLocked(now)
+	s.mu.Unlock()
+	wake(chain, nil)
+	return nil
+}
+
+// policy returns what the queue needs of c, with the defaults filled in.
+func (cfg *Config) policy() policy {
 	p := policy{
-		tenants:    cfg.TenantWeights,
+		tenants:    maps.Clone(cfg.TenantWeights),
 		maxRunning: cfg.MaxRunningPerTenant,
 		maxSubject: cmp.Or(cfg.MaxQueuedPerSubject, DefaultMaxQueuedPerSubject),
 		maxTenant:  cmp.Or(cfg.MaxQueuedPerTenant, DefaultMaxQueuedPerTenant),
@@ -66,13 +106,7 @@ func New(cfg Config) *Scheduler {
 	p.laneWeights[Interactive] = int64(cmp.Or(cfg.LaneWeights.Interactive, DefaultWeightInteractive))
 	p.laneWeights[Batch] = int64(cmp.Or(cfg.LaneWeights.Batch, DefaultWeightBatch))
 	p.laneWeights[Admin] = int64(cmp.Or(cfg.LaneWeights.Admin, DefaultWeightAdmin))
-	return &Scheduler{
-		quantum: p.quantum,
-		maxWait: cmp.Or(cfg.MaxWait, DefaultMaxWait),
-		base:    time.Now(),
-		q:       newQueue(p),
-		tickets: cmp.Or(cfg.Tickets, runtime.GOMAXPROCS(0)),
-	}
+	return p
 }
 
 // now returns the time on the scheduler's clock.
@@ -85,7 +119,8 @@ func (s *Scheduler) now() int64 { return int64(time.Since(s.base)) }
 // It fails with fault.RateLimited (code subject_queue_full or
 // tenant_queue_full) or fault.Overloaded (queue_full, queue_timeout, draining),
 // both with RetryAfter, or with why ctx ended; then the place in the queue is
-// free again. A call that is refused for a full queue is refused at once.
+// free again. A call that is refused for a full queue is refused at once, unless
+// it waited already and has to make room for a tenant that has fewer waiting.
 func (s *Scheduler) Acquire(ctx context.Context, c Claim) (*Ticket, error) {
 	if err := ended(ctx); err != nil {
 		return nil, err
@@ -102,7 +137,7 @@ func (s *Scheduler) Acquire(ctx context.Context, c Claim) (*Ticket, error) {
 // acquire waits for a first turn. A helper works for a call that runs already:
 // it waits without an end, and the figures count calls only.
 func (s *Scheduler) acquire(ctx context.Context, c *Claim, helper bool) (*Ticket, error) {
-	t := &Ticket{s: s}
+	t := &Ticket{s: s, ctx: ctx}
 	t.job.tenant, t.job.subject, t.job.session = c.Tenant, c.Subject, c.Session
 	t.job.lane, t.job.helper = c.Lane, helper
 	t.job.owner = t
@@ -120,19 +155,26 @@ func (s *Scheduler) acquire(ctx context.Context, c *Claim, helper bool) (*Ticket
 		t.resume(now)
 		return t, nil
 	}
+	var loser *Ticket
 	if r := s.q.full(&t.job); r != admitted && !helper {
-		s.refused[r]++
-		estimate := s.backlogLocked(&t.job, r)
-		s.mu.Unlock()
-		return nil, r.fault(estimate)
+		if r == queueFull {
+			loser = s.pushOutLocked(&t.job, now)
+		}
+		if loser == nil {
+			s.refused[r]++
+			estimate := s.backlogLocked(&t.job, r)
+			s.mu.Unlock()
+			return nil, r.fault(estimate)
+		}
 	}
 	t.job.cost = s.guessLocked(c)
 	s.q.push(&t.job, now)
 	t.turn = make(chan struct{}, 1)
 	s.pressLocked()
-	s.mu.Unlock()
-
 	patience := s.maxWait
+	s.mu.Unlock()
+	wake(loser, nil)
+
 	if helper {
 		patience = 0
 	}
@@ -142,19 +184,37 @@ func (s *Scheduler) acquire(ctx context.Context, c *Claim, helper bool) (*Ticket
 	return t, nil
 }
 
+// pushOutLocked takes a waiter out of the full queue to make room for j, and
+// returns it for wake; nil if j has to go.
+func (s *Scheduler) pushOutLocked(j *job, now int64) *Ticket {
+	out := s.q.excess(j)
+	if out == nil {
+		return nil
+	}
+	t := out.owner
+	t.refused = queueFull.fault(s.backlogLocked(out, queueFull))
+	s.q.remove(out, now)
+	s.pushed++
+	return t
+}
+
 // guessLocked returns what to charge for a first turn when it begins: never
 // more than a quantum, because a guess that is too high lets the clocks run
 // ahead until it is corrected.
 func (s *Scheduler) guessLocked(c *Claim) int64 {
-	guess := cmp.Or(int64(c.Cost), int64(s.turns[c.Lane]), s.quantum)
-	return min(max(guess, 1), s.quantum)
+	quantum := s.q.policy.quantum
+	guess := cmp.Or(int64(c.Cost), int64(s.turns[c.Lane]), quantum)
+	return min(max(guess, 1), quantum)
 }
 
 // begunLocked records that t, waiting since then, has its first turn.
 func (s *Scheduler) begunLocked(t *Ticket, since, now int64) {
 	t.begun = true
-	t.job.cost = s.quantum // of the turns that may follow
+	t.job.cost = s.q.policy.quantum // of the turns that may follow
 	if !t.job.helper {
+		if s.ceiling != nil {
+			t.trial = &trial{ceiling: s.ceiling}
+		}
 		s.granted[t.job.lane]++
 		s.waits.add(now-since, now)
 	}
@@ -178,7 +238,8 @@ func (s *Scheduler) dispatchLocked(now int64) (chain *Ticket) {
 	return chain
 }
 
-// wake tells the tickets of a chain, but for self, that their turn has come. It
+// wake tells the tickets of a chain, but for self, that their turn has come, or
+// that they are refused. It
 // is called after mu is unlocked.
 func wake(chain, self *Ticket) {
 	for t := chain; t != nil; {
@@ -204,7 +265,8 @@ func (s *Scheduler) pressLocked() {
 }
 
 // Resize sets how many computations run at once, at least 1. When there are
-// fewer than run now, the surplus stops at its next Yield or Release.
+// fewer than run now, the surplus stops at its next Yield or Release. An adaptive
+// ceiling goes on from its own figure when the next call ends.
 func (s *Scheduler) Resize(tickets int) {
 	s.mu.Lock()
 	s.tickets = max(1, tickets)
@@ -242,8 +304,10 @@ func (s *Scheduler) Drain(ctx context.Context) error {
 	return fmt.Errorf("drain: %d running and %d waiting: %w", running, waiting, ended(ctx))
 }
 
-// Stats returns a picture of the scheduler. It costs O(active tenants).
+// Stats returns a picture of the scheduler, and looks for lost calls, as Run
+// does. It costs O(active tenants).
 func (s *Scheduler) Stats() Stats {
+	s.findLost()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
@@ -251,7 +315,11 @@ func (s *Scheduler) Stats() Stats {
 	st := Stats{
 		Tickets: s.tickets, Running: s.q.running, Draining: s.idle != nil,
 		Waits: s.waits.sum(), Canceled: s.canceled, Yields: s.yields,
-		Refused: make(map[string]uint64, refusals),
+		Refused: make(map[string]uint64, refusals), PushedOut: s.pushed,
+		Lost: s.lost.now, LostTotal: s.lost.total,
+	}
+	if c := s.ceiling; c != nil {
+		st.Adaptive = &AdaptiveStats{Min: c.min, Max: c.max, Changes: c.changes}
 	}
 	if oldest := s.q.arrivals.head; oldest != nil {
 		st.OldestWait = time.Duration(now - oldest.since)

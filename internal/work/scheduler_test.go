@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 		wait("t", "v")
 		wantFault(t, refused("t", "w"), fault.RateLimited, "tenant_queue_full")
 		wait("y", "u")
-		wantFault(t, refused("z", "u"), fault.Overloaded, "queue_full")
+		wantFault(t, refused("y", "v"), fault.Overloaded, "queue_full")
 		st := s.Stats()
 		want := map[string]uint64{
 			"subject_queue_full": 1, "tenant_queue_full": 1, "queue_full": 1, "queue_timeout": 0, "draining": 0,

@@ -1,6 +1,7 @@
 package work
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -15,12 +16,15 @@ type sim struct {
 	quantum int64
 	now     int64
 	rng     *rand.Rand
-	callers []*simCaller
+	callers int
+	idle    heap[*simCaller] // that send a call some time
 	onSlots []*simCall
+	byJob   map[*job]*simCall
 	ended   []*simCall // in order of their end
 	cpu     map[string]int64
 	latest  [lanes]int64 // when a lane had its latest turn
 	gap     [lanes]int64 // the longest time from one turn of a lane to the next
+	parties map[string]*simParty
 }
 
 // simCaller sends one call at a time.
@@ -32,9 +36,18 @@ type simCaller struct {
 	from  time.Duration                  // when it sends the first
 	calls int                            // how many it sends; 0 is no end
 	solid bool                           // its calls never yield
+	as    string                         // the path that the queue is told, if another
 
-	next int64 // when it sends the next; -1 while one is under way
+	next int64 // when it sends the next call
 	sent int
+	nr   int
+	pos  int // in sim.idle
+}
+
+func (c *simCaller) place() *int { return &c.pos }
+
+func (c *simCaller) before(o *simCaller) bool {
+	return c.next < o.next || c.next == o.next && c.nr < o.nr
 }
 
 type simCall struct {
@@ -61,7 +74,7 @@ func around(d time.Duration) func(*rand.Rand) time.Duration {
 func newSim(p policy, slots int, seed uint64) *sim {
 	return &sim{
 		q: newQueue(p), slots: slots, quantum: p.quantum,
-		rng: rand.New(rand.NewPCG(seed, 0)), cpu: make(map[string]int64),
+		rng: rand.New(rand.NewPCG(seed, 0)), cpu: make(map[string]int64), parties: make(map[string]*simParty), byJob: make(map[*job]*simCall),
 	}
 }
 
@@ -73,20 +86,19 @@ func (s *sim) add(n int, c simCaller) {
 			c.think = fixed(0)
 		}
 		added := c
-		s.callers = append(s.callers, &added)
+		s.callers++
+		added.nr = s.callers
+		s.idle.push(&added)
 	}
 }
 
 // run goes on until the given time, or until no call is left.
 func (s *sim) run(t *testing.T, until time.Duration) {
 	t.Helper()
-	byJob := make(map[*job]*simCall)
 	for s.now < int64(until) {
 		next := int64(until)
-		for _, c := range s.callers {
-			if c.next >= 0 && (c.calls == 0 || c.sent < c.calls) {
-				next = min(next, max(c.next, s.now))
-			}
+		if len(s.idle) > 0 {
+			next = min(next, max(s.idle[0].next, s.now))
 		}
 		for _, c := range s.onSlots {
 			next = min(next, s.turnEnd(c))
@@ -100,25 +112,19 @@ func (s *sim) run(t *testing.T, until time.Duration) {
 			}
 		}
 		s.onSlots = still
-		for _, c := range s.callers {
-			if c.next >= 0 && c.next <= s.now && (c.calls == 0 || c.sent < c.calls) {
-				call := s.send(c)
-				byJob[call.job] = call
-			}
+		for len(s.idle) > 0 && s.idle[0].next <= s.now {
+			call := s.send(s.idle.remove(0))
+			s.byJob[call.job] = call
 		}
 		for s.q.running < s.slots {
 			j := s.q.pop(s.now)
 			if j == nil {
 				break
 			}
-			c := byJob[j]
-			c.turn = s.now
+			c := s.byJob[j]
+			s.serve(c)
 			s.gap[j.lane] = max(s.gap[j.lane], s.now-s.latest[j.lane])
 			s.latest[j.lane] = s.now
-			c.longest = max(c.longest, s.now-c.waitSince)
-			if c.first < 0 {
-				c.first = s.now
-			}
 			j.cost = s.quantum
 			s.onSlots = append(s.onSlots, c)
 		}
@@ -150,23 +156,29 @@ func (s *sim) endTurn(c *simCall) bool {
 	case used >= c.left:
 		s.q.done(c.job, used, s.now)
 		c.left, c.end = 0, s.now
-		c.by.next = s.now + int64(c.by.think(s.rng))
+		if c.by.calls == 0 || c.by.sent < c.by.calls {
+			c.by.next = s.now + int64(c.by.think(s.rng))
+			s.idle.push(c.by)
+		}
+		delete(s.byJob, c.job)
 		s.ended = append(s.ended, c)
 	case used >= s.quantum && s.q.root.waiting > 0 && !c.by.solid:
 		s.q.yield(c.job, used, s.now)
 		c.left -= used
-		c.waitSince = s.now
+		s.wait(c)
 	default:
 		return false
 	}
 	s.cpu[c.tenant] += used
+	s.party(c).cpu += used
 	return true
 }
 
 func (s *sim) send(by *simCaller) *simCall {
-	by.next = -1
 	by.sent++
-	c := &simCall{job: newJob(by.path, by.lane), by: by, sent: s.now, waitSince: s.now, first: -1}
+	c := &simCall{job: newJob(cmp.Or(by.as, by.path), by.lane), by: by, sent: s.now, first: -1}
+	s.wait(c)
+	s.party(c).calls = append(s.party(c).calls, c)
 	c.left = int64(by.work(s.rng))
 	c.cost = s.quantum
 	s.q.push(c.job, s.now)

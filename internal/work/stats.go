@@ -21,6 +21,17 @@ type Stats struct {
 	Canceled uint64            // calls that went away while they waited, since the start
 	Yields   uint64            // turns given up to another, since the start
 	Refused  map[string]uint64 // since the start, by code, such as "queue_full"
+
+	PushedOut uint64         // calls pushed out of the full queue, since the start; most of Refused["queue_full"] are newcomers
+	Lost      int            // running calls that did not return although their context ended
+	LostTotal uint64         // calls that have been lost, since the start
+	Adaptive  *AdaptiveStats // nil while the number of tickets is fixed
+}
+
+// AdaptiveStats says how the number of tickets follows the latency.
+type AdaptiveStats struct {
+	Min, Max int    // bounds of Stats.Tickets
+	Changes  uint64 // of the number of tickets since the ceiling was configured
 }
 
 // MaxTenantStats is the most tenants that Stats lists.

@@ -3,6 +3,8 @@ package work
 import (
 	"context"
 	"time"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
 
 // A Ticket is the right to compute on one core. It belongs to one goroutine:
@@ -15,11 +17,17 @@ type Ticket struct {
 	s *Scheduler
 
 	// Guarded by s.mu.
-	job   job
-	begun bool    // it has had its first turn
-	next  *Ticket // in a chain of tickets to wake
+	job     job
+	begun   bool            // it has had its first turn
+	lost    bool            // see Run
+	watch   int32           // counts the calls of Watch
+	ended   int64           // when ctx was found to have ended during this turn; 0 is not
+	ctx     context.Context // when it ends the call should be over; kept to find lost calls
+	next    *Ticket         // in a chain of tickets to wake
+	trial   *trial          // measures the call for the ceiling; made before the first turn, nil without
+	refused *fault.Error    // why it was pushed out; set before the token that tells it
 
-	turn chan struct{} // one token when the turn has come; made before the first wait
+	turn chan struct{} // one token when the turn has come, or refused is set; made before the first wait
 
 	// Owned by the goroutine that holds the ticket.
 	held    bool
@@ -54,6 +62,7 @@ func (t *Ticket) Yield(ctx context.Context) error {
 // look does what is due, and decides when to look again.
 func (t *Ticket) look(ctx context.Context) error {
 	if err := ended(ctx); err != nil {
+		t.trial.drop()
 		t.Release()
 		return err
 	}
@@ -62,10 +71,11 @@ func (t *Ticket) look(ctx context.Context) error {
 	}
 	now := t.s.now()
 	// A sixteenth of a quantum from look to look, as far as the past tells.
-	fit := int64(t.stride) * (t.s.quantum / 16) / max(now-t.checked, 1)
+	quantum := t.s.quantum.Load()
+	fit := int64(t.stride) * (quantum / 16) / max(now-t.checked, 1)
 	t.stride = max(1, int(min(fit, int64(2*t.stride), maxStride)))
 	t.calls, t.checked = t.stride, now
-	if now-t.began < t.s.quantum || t.s.pressure.Load() == 0 {
+	if now-t.began < quantum || t.s.pressure.Load() == 0 {
 		return nil
 	}
 	return t.giveWay(ctx, now)
@@ -79,6 +89,7 @@ func (t *Ticket) giveWay(ctx context.Context, now int64) error {
 	t.held = false
 	s.mu.Lock()
 	s.turns[t.job.lane].add(used)
+	s.lost.returned(t)
 	s.q.yield(&t.job, used, now)
 	return t.unlockAndWait(ctx, now)
 }
@@ -100,6 +111,7 @@ func (t *Ticket) unlockAndWait(ctx context.Context, now int64) error {
 		t.resume(now)
 		return nil
 	}
+	t.trial.drop() // from now on the time would say how long others compute
 	return t.await(ctx, now, 0, nil)
 }
 
@@ -116,8 +128,10 @@ func (t *Ticket) rest(ctx context.Context, wait func()) error {
 	used := now - t.began
 	t.ran += used
 	t.held = false
+	t.trial.drop()
 	s.mu.Lock()
 	s.away++
+	s.lost.returned(t)
 	s.q.done(&t.job, used, now)
 	chain := s.dispatchLocked(now)
 	s.mu.Unlock()
@@ -143,6 +157,9 @@ func (t *Ticket) resume(now int64) {
 	t.held = true
 	t.began, t.checked = now, now
 	t.calls, t.stride = 1, 1
+	if t.trial != nil {
+		t.trial.begin()
+	}
 }
 
 // Release gives the ticket back. A second call does nothing.
@@ -155,8 +172,13 @@ func (t *Ticket) Release() {
 	now := s.now()
 	used := now - t.began
 	t.ran += used
+	limit := t.trial.end()
 	s.mu.Lock()
 	s.turns[t.job.lane].add(used)
+	s.lost.returned(t)
+	if limit > 0 {
+		s.adjustLocked(t.trial.ceiling, limit)
+	}
 	if !t.job.helper {
 		s.service[t.job.lane].add(t.ran)
 	}
@@ -176,6 +198,18 @@ func (t *Ticket) Ran() time.Duration {
 		return time.Duration(t.ran + t.s.now() - t.began)
 	}
 	return time.Duration(t.ran)
+}
+
+// Watch says that the call should be over when ctx ends, for a context with a
+// deadline that was made after Acquire; until then it is the context of Acquire.
+func (t *Ticket) Watch(ctx context.Context) {
+	if t == nil {
+		return
+	}
+	t.s.mu.Lock()
+	t.ctx, t.ended = ctx, 0
+	t.watch++
+	t.s.mu.Unlock()
 }
 
 // another waits for a further ticket on t's behalf, for as long as ctx lasts.

@@ -20,6 +20,7 @@ func (t *Ticket) await(ctx context.Context, since int64, patience time.Duration,
 		}
 		if gone, _ := t.leave(admitted); !gone {
 			t.take()
+			t.trial.drop()
 			t.Release()
 		}
 	}()
@@ -38,6 +39,9 @@ func (t *Ticket) await(ctx context.Context, since int64, patience time.Duration,
 		select {
 		case <-t.turn:
 			decided = true
+			if t.refused != nil {
+				return t.pushedOut()
+			}
 			t.resume(t.s.now())
 			return nil
 		case <-ctx.Done():
@@ -72,15 +76,28 @@ func (t *Ticket) leave(why refusal) (gone bool, estimate time.Duration) {
 	if t.job.state == running {
 		return false, 0
 	}
+	queued := t.job.state != outside // or it was pushed out, and does not know yet
 	if why != admitted {
 		s.refused[why]++
-		estimate = s.positionLocked(&t.job).Estimate
+		if queued {
+			estimate = s.positionLocked(&t.job).Estimate
+		}
 	} else if !t.begun && !t.job.helper {
 		s.canceled++
 	}
-	s.q.remove(&t.job, s.now())
-	s.pressLocked()
+	if queued {
+		s.q.remove(&t.job, s.now())
+		s.pressLocked()
+	}
 	return true, estimate
+}
+
+// pushedOut counts and returns the refusal of a waiter that was pushed out.
+func (t *Ticket) pushedOut() error {
+	t.s.mu.Lock()
+	t.s.refused[queueFull]++
+	t.s.mu.Unlock()
+	return t.refused
 }
 
 // vigil tells a waiter where it stands until its deadline.
