@@ -22,10 +22,10 @@ FUZZ     ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check vet fmt fix lint bench fuzz generate clean
+.PHONY: help run build test check vet fmt fix lint bench bench-sessions simulate fuzz generate clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
 build: ## build bin/lyceum
 	$(GOBUILD) -o bin/lyceum ./cmd/lyceum
@@ -57,6 +57,12 @@ lint: ## staticcheck and golangci-lint
 
 bench: ## run the benchmarks of the hot paths COUNT times; feed two outputs to benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCH_PACKAGES)
+
+bench-sessions: ## open 100,000 sessions, hold them idle, let them expire: what one costs
+	$(GO) test ./internal/app -run TestCapacity -count=1 -v -timeout 30m -capacity 100000
+
+simulate: ## play the queue in virtual time, print the tables and renew those in docs
+	$(GO) test ./internal/work -run TestSimulate -count=1 -v -args -simulate.docs=$(CURDIR)/docs
 
 fuzz: ## run every fuzz test that matches FUZZ for FUZZTIME
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \

@@ -263,3 +263,35 @@ func TestTerminateUnderLoad(t *testing.T) {
 		t.Errorf("no record of the drain:\n%s", log)
 	}
 }
+
+// SIGHUP makes the server read its settings again: what can change does, what
+// cannot is named, and a mistake changes nothing.
+func TestReload(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lyceum.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("log:\n  level: info\n")
+	p := serve(t, "--config", file)
+	reload := func(want string) {
+		t.Helper()
+		if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); !strings.Contains(p.stderr.String(), want); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log lacks %s:\n%s", want, p.stderr)
+			}
+		}
+	}
+	write("log:\n  level: info\nwork:\n  max_queued: 777\n  tenants: [{tenant: dev, weight: 3}]\nsessions:\n  max_total: 50000\n")
+	reload(`"changed":["work.max_queued","work.tenants"],"need_restart":["sessions.max_total"]`)
+	write("work:\n  max_queued: none\n")
+	reload(`"msg":"the settings are as they were`)
+	if code := p.stop(); code != 0 {
+		t.Errorf("exit status %d", code)
+	}
+}

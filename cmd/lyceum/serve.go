@@ -4,7 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/app"
@@ -30,7 +34,39 @@ func (c *serveCmd) run(ctx context.Context, p process, given map[string][]string
 			return err
 		}
 	}
+	defer c.reloadOnHangup(ctx, a, p, given)()
 	return a.Run(ctx)
+}
+
+// reloadOnHangup reads the settings again at each SIGHUP and gives the server
+// those that can change while it runs. What is wrong with them is logged, and
+// nothing changes. stop ends that and waits for it.
+func (c *serveCmd) reloadOnHangup(ctx context.Context, a *app.App, p process, given map[string][]string) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-hangups:
+			}
+			cfg, err := c.load(p, given, false)
+			if err == nil {
+				_, err = a.Reload(ctx, cfg)
+			}
+			if err != nil {
+				a.Log().ErrorContext(ctx, "the settings are as they were: reading them again failed", "error", err)
+			}
+		}
+	})
+	return func() {
+		signal.Stop(hangups)
+		close(done)
+		wg.Wait()
+	}
 }
 
 // devTokenTTL is how long the token that serve --dev prints is good: a day of

@@ -141,6 +141,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if a.tickets = cfg.Work.Tickets; a.tickets == 0 {
 		a.tickets = runtime.NumCPU()
 	}
+	a.scheduler = work.New(a.schedule(cfg.Work, a.tickets))
 	a.jobs = a.runner()
 	a.sweep()
 	a.undo.push("jobs", func(context.Context) error { return a.jobs.Close() })
@@ -151,7 +152,6 @@ func (a *App) build(ctx context.Context, o Options) error {
 		before := runtime.GOMAXPROCS(n)
 		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", a.tickets)
 	}
-	a.scheduler = work.New(schedule(cfg.Work, a.tickets))
 	a.gate = a.door()
 
 	registry, err := tools.NewRegistry(append(catalog.All(), o.Extra...)...)
@@ -230,6 +230,7 @@ func (a *App) sweep() {
 		wg.Go(func() { _ = d.Run(ctx) }) // it only ever returns why ctx ended
 	}
 	wg.Go(func() { _ = a.jobs.Run(ctx) }) // as above
+	wg.Go(func() { a.scheduler.Run(ctx) })
 	a.undo.push("sweepers", func(context.Context) error { cancel(); wg.Wait(); return nil })
 }
 
@@ -240,6 +241,9 @@ func (a *App) Addr() string {
 	}
 	return a.listener.Addr().String()
 }
+
+// Log returns the server's log.
+func (a *App) Log() *slog.Logger { return a.log }
 
 // URL returns the server's base URL as clients write it.
 func (a *App) URL() string { return a.baseURL }

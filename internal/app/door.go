@@ -29,7 +29,7 @@ func (a *App) door() *middleware.Gate {
 type pressure struct{ scheduler *work.Scheduler }
 
 func (p pressure) Pressure() (time.Duration, bool) {
-	return p.scheduler.Stats().OldestWait, true
+	return p.scheduler.OldestWait(work.Interactive), true
 }
 
 // limit bounds the open connections of a listener.

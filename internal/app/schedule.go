@@ -1,17 +1,27 @@
 package app
 
 import (
+	"context"
+	"fmt"
+	"slices"
+
 	"github.com/lyceum-mcp/lyceum/internal/config"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 )
 
 // schedule is what the settings ask of the scheduler.
-func schedule(w config.Work, tickets int) work.Config {
+func (a *App) schedule(w config.Work, tickets int) work.Config {
 	c := work.Config{
 		Tickets: tickets, Quantum: w.Quantum, MaxRunningPerTenant: w.MaxRunningPerTenant,
 		MaxQueued: w.MaxQueued, MaxQueuedPerTenant: w.MaxQueuedPerTenant, MaxQueuedPerSubject: w.MaxQueuedPerSubject, MaxWait: w.MaxWait,
 		LaneWeights: work.LaneWeights{Interactive: w.WeightInteractive, Batch: w.WeightBatch, Admin: w.WeightAdmin},
 		AgeBatch:    w.AgeBatch,
+		OnLost: func(l work.Lost) {
+			a.log.Warn("a call ignores the end of its time and holds its place", "owner_tenant", l.Tenant, "lane", l.Lane.String(), "overdue", l.Overdue)
+		},
+	}
+	if w.AdaptiveMax > 0 {
+		c.Adaptive = work.Adaptive{Min: w.AdaptiveMin, Max: w.AdaptiveMax, New: work.FollowLatency}
 	}
 	for _, t := range w.Tenants {
 		if c.TenantWeights == nil {
@@ -20,4 +30,31 @@ func schedule(w config.Work, tickets int) work.Config {
 		c.TenantWeights[t.Tenant] = t.Weight
 	}
 	return c
+}
+
+// Reload takes over those settings of cfg that can change while the server runs:
+// the log level and how the CPU is shared. It returns the names of the others
+// that differ, which need a restart. A setting that cannot be taken over changes
+// nothing.
+func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string, err error) {
+	w := cfg.Work
+	w.Tickets = a.tickets // the number of threads of the process depends on it
+	if err := a.scheduler.Reconfigure(a.schedule(w, a.tickets)); err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	a.level.Set(cfg.Log.Slog())
+	live := []string{
+		"log.level", "work.quantum", "work.max_running_per_tenant", "work.max_queued", "work.max_queued_per_tenant", "work.max_queued_per_subject",
+		"work.max_wait", "work.weight_interactive", "work.weight_batch", "work.weight_admin", "work.age_batch", "work.adaptive_min", "work.adaptive_max", "work.tenants",
+	}
+	var changed []string
+	for _, name := range cfg.Differs(a.cfg) {
+		if slices.Contains(live, name) {
+			changed = append(changed, name)
+		} else {
+			restart = append(restart, name)
+		}
+	}
+	a.log.InfoContext(ctx, "settings reloaded", "changed", changed, "need_restart", restart)
+	return restart, nil
 }

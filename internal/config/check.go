@@ -137,6 +137,12 @@ var rules = []rule{
 	{[]string{"http.max_body_bytes", "http.max_body_bytes_in_flight"}, true, func(c *Config) []Problem {
 		return atMost("http.max_body_bytes", 2*c.HTTP.MaxBodyBytes, "http.max_body_bytes_in_flight", c.HTTP.MaxBodyBytesInFlight)
 	}},
+	{[]string{"work.adaptive_min", "work.adaptive_max"}, false, func(c *Config) []Problem {
+		if c.Work.AdaptiveMax == 0 {
+			return nil
+		}
+		return atMost("work.adaptive_min", c.Work.AdaptiveMin, "work.adaptive_max", c.Work.AdaptiveMax)
+	}},
 	{[]string{"storage.key"}, false, func(c *Config) []Problem {
 		_, err := ParseKeys(c.Storage.Key.Reveal())
 		return when(err != nil, Problem{

@@ -165,6 +165,8 @@ type Work struct {
 	WeightBatch         int            `key:"weight_batch" default:"1" min:"1" max:"1000" doc:"share of batch work"`
 	WeightAdmin         int            `key:"weight_admin" default:"32" min:"1" max:"1000" doc:"share of operators' work"`
 	AgeBatch            time.Duration  `key:"age_batch" default:"250ms" min:"1ms" max:"1h" doc:"batch work that waits gets a turn at least this often"`
+	AdaptiveMin         int            `key:"adaptive_min" default:"1" min:"1" max:"4096" doc:"least operations that compute at once while adaptive_max is set"`
+	AdaptiveMax         int            `key:"adaptive_max" default:"0" min:"0" max:"4096" doc:"lets the number of operations that compute at once follow their latency, up to this; 0 keeps it at tickets"`
 	Tenants             []TenantWeight `key:"tenants" maxItems:"1000" default:"" doc:"tenants whose share is not 1"`
 	MaxWait             time.Duration  `key:"max_wait" default:"30s" min:"10ms" max:"10m" doc:"time after which a waiting operation is refused"`
 	ShedTarget          time.Duration  `key:"shed_target" default:"5s" min:"0s" max:"10m" doc:"calls are refused while others wait longer than this; 0s never refuses for it"`

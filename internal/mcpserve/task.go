@@ -113,6 +113,8 @@ func (t *task) compute(ctx context.Context, run *job.Run) (result json.RawMessag
 	// The deadline starts here: waiting for a turn does not eat it.
 	limited, cancel := context.WithTimeout(ctx, t.s.cfg.CallTimeout)
 	defer cancel()
+	ticket.Watch(limited)
+
 	defer t.watchDeadline(limited, run)()
 	return t.guarded(sighted{limited, ctx})
 }

@@ -304,6 +304,20 @@ func (s *Scheduler) Drain(ctx context.Context) error {
 	return fmt.Errorf("drain: %d running and %d waiting: %w", running, waiting, ended(ctx))
 }
 
+// OldestWait returns how long the call of a lane has waited that waits longest
+// for its first turn, 0 if none does. It costs a step for each call of another
+// lane that waits even longer.
+func (s *Scheduler) OldestWait(lane Lane) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for j := s.q.arrivals.head; j != nil; j = j.link[inArrivals].next {
+		if j.lane == lane {
+			return time.Duration(s.now() - j.since)
+		}
+	}
+	return 0
+}
+
 // Stats returns a picture of the scheduler, and looks for lost calls, as Run
 // does. It costs O(active tenants).
 func (s *Scheduler) Stats() Stats {
