@@ -74,8 +74,10 @@ func TestBackup(t *testing.T) {
 func TestPurge(t *testing.T) {
 	s := newSite(t)
 	for _, o := range []session.Owner{
-		{Tenant: "acme", Issuer: "https://a.example", Subject: "ann"}, {Tenant: "acme", Issuer: "https://b.example", Subject: "ann"},
-		{Tenant: "acme", Issuer: "https://a.example", Subject: "bob"}, {Tenant: "other", Issuer: "https://a.example", Subject: "ann"},
+		{Tenant: "acme", Issuer: "https://a.example", Subject: "ann"},
+		{Tenant: "acme", Issuer: "https://b.example", Subject: "ann"},
+		{Tenant: "acme", Issuer: "https://a.example", Subject: "bob"},
+		{Tenant: "other", Issuer: "https://a.example", Subject: "ann"},
 	} {
 		h, err := s.sessions.Open(t.Context(), o, session.Params{})
 		if err != nil {

@@ -21,6 +21,14 @@ const (
 	DefaultMaxBytes     = 4 << 20
 	DefaultShards       = 64
 	DefaultSweepEvery   = time.Second
+
+	DefaultMaxBytesPerOwner  = 64 << 20
+	DefaultMaxBytesPerTenant = 1 << 30
+	DefaultMaxBytesTotal     = 8 << 30
+
+	DefaultFlushEvery       = time.Second
+	DefaultColdAfter        = 5 * time.Minute
+	DefaultMaxResidentBytes = 256 << 20
 )
 
 // Limits of what a request may attach to a session.
@@ -45,6 +53,16 @@ type Config struct {
 	MaxBytes     int64         // committed state of one session
 	Shards       int           // locks; an owner's sessions share one
 	SweepEvery   time.Duration // how late the end of an expired session may be noticed
+
+	// Committed state, in memory or not. Idle sessions make room.
+	MaxBytesPerOwner  int64
+	MaxBytesPerTenant int64
+	MaxBytesTotal     int64
+
+	// Of a directory with a store.
+	FlushEvery       time.Duration // how late the store learns of a completed call
+	ColdAfter        time.Duration // how long the state of an idle session stays in memory
+	MaxResidentBytes int64         // state in memory; that of idle sessions leaves when there is more
 }
 
 // withDefaults fills zero fields. A default never exceeds the ceiling that
@@ -77,6 +95,24 @@ func (c Config) withDefaults() Config {
 	if c.SweepEvery == 0 {
 		c.SweepEvery = DefaultSweepEvery
 	}
+	if c.MaxBytesTotal == 0 {
+		c.MaxBytesTotal = max(DefaultMaxBytesTotal, c.MaxBytesPerTenant, c.MaxBytesPerOwner)
+	}
+	if c.MaxBytesPerTenant == 0 {
+		c.MaxBytesPerTenant = min(max(DefaultMaxBytesPerTenant, c.MaxBytesPerOwner), c.MaxBytesTotal)
+	}
+	if c.MaxBytesPerOwner == 0 {
+		c.MaxBytesPerOwner = min(DefaultMaxBytesPerOwner, c.MaxBytesPerTenant)
+	}
+	if c.FlushEvery == 0 {
+		c.FlushEvery = DefaultFlushEvery
+	}
+	if c.ColdAfter == 0 {
+		c.ColdAfter = DefaultColdAfter
+	}
+	if c.MaxResidentBytes == 0 {
+		c.MaxResidentBytes = DefaultMaxResidentBytes
+	}
 	return c
 }
 
@@ -103,6 +139,12 @@ func (c Config) Validate() error {
 	check(c.MaxBytes >= 1, "max_bytes", c.MaxBytes, "at least 1")
 	check(c.Shards >= 1 && c.Shards <= 1<<12, "shards", c.Shards, "1 to 4096")
 	check(c.SweepEvery >= time.Millisecond, "sweep_every", c.SweepEvery, "at least 1ms")
+	check(c.MaxBytesPerOwner >= 1, "max_bytes_per_owner", c.MaxBytesPerOwner, "at least 1")
+	check(c.MaxBytesPerTenant >= c.MaxBytesPerOwner, "max_bytes_per_tenant", c.MaxBytesPerTenant, fmt.Sprintf("at least max_bytes_per_owner, %d", c.MaxBytesPerOwner))
+	check(c.MaxBytesTotal >= c.MaxBytesPerTenant, "max_bytes_total", c.MaxBytesTotal, fmt.Sprintf("at least max_bytes_per_tenant, %d", c.MaxBytesPerTenant))
+	check(c.FlushEvery >= time.Millisecond, "flush_every", c.FlushEvery, "at least 1ms")
+	check(c.ColdAfter >= time.Millisecond, "cold_after", c.ColdAfter, "at least 1ms")
+	check(c.MaxResidentBytes >= 1, "max_resident_bytes", c.MaxResidentBytes, "at least 1")
 	return errors.Join(errs...)
 }
 

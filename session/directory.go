@@ -24,11 +24,15 @@ type Directory struct {
 	shards []*shard
 	ledger *ledger
 
-	bytes   atomic.Int64 // committed state of all sessions
-	opened  atomic.Uint64
-	misses  atomic.Uint64
-	refused atomic.Uint64
-	ends    []atomic.Uint64 // in the order of Reasons
+	keep     *keeper      // nil without a store
+	bytes    atomic.Int64 // committed state of all sessions
+	resident atomic.Int64 // of that, what is in memory
+
+	opened   atomic.Uint64
+	restored uint64 // set before anybody else sees the directory
+	misses   atomic.Uint64
+	refused  atomic.Uint64
+	ends     []atomic.Uint64 // in the order of Reasons
 }
 
 // New returns an empty directory that tells bus, if it is not nil, about
@@ -38,10 +42,15 @@ func New(cfg Config, bus *event.Bus[Event]) *Directory {
 	if err := cfg.Validate(); err != nil {
 		panic(err)
 	}
+	return newDirectory(cfg, bus)
+}
+
+// newDirectory is New for a valid configuration.
+func newDirectory(cfg Config, bus *event.Bus[Event]) *Directory {
 	cfg = cfg.withDefaults()
 	d := &Directory{
 		cfg: cfg, bus: bus, epoch: time.Now(), seed: maphash.MakeSeed(),
-		shards: make([]*shard, cfg.Shards), ledger: newLedger(cfg.MaxPerTenant, cfg.MaxTotal),
+		shards: make([]*shard, cfg.Shards), ledger: newLedger(&cfg),
 		ends: make([]atomic.Uint64, len(reasons)),
 	}
 	for i := range d.shards {
@@ -55,7 +64,8 @@ func New(cfg Config, bus *event.Bus[Event]) *Directory {
 // least recent one at the owner's cap (one without state before one with), one
 // of the tenant's heaviest owner at the tenant's cap, the least recent one of
 // the heaviest tenant at the cap over all. It fails with Overloaded if all that
-// could make room are in use, and with Invalid for wishes above a ceiling.
+// could make room are in use, with Invalid for wishes above a ceiling, and with
+// Unavailable if the session shall be durable and cannot be stored.
 func (d *Directory) Open(ctx context.Context, o Owner, p Params) (*Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -78,6 +88,12 @@ func (d *Directory) Open(ctx context.Context, o Owner, p Params) (*Handle, error
 		created: now, ageAt: now.add(p.MaxTTL), idleTTL: p.IdleTTL, client: unique.Make(p.Client),
 		lastUsed: now, due: now.add(min(p.IdleTTL, p.MaxTTL)), place: noPlace,
 	}
+	if p.Durable && d.keep != nil {
+		if err := d.keep.create(e); err != nil {
+			d.giveBack(own)
+			return nil, err
+		}
+	}
 	// Told before anybody can see the session, so that its end is told later.
 	d.publishOpening(EventOpened, e, "")
 
@@ -86,6 +102,9 @@ func (d *Directory) Open(ctx context.Context, o Owner, p Params) (*Handle, error
 		s.mu.Unlock()
 		d.giveBack(own)
 		d.publishOpening(EventEnded, e, ReasonShutdown)
+		if e.stored {
+			d.keep.mourn(e.storeKey()) // nobody learns its id
+		}
 		return nil, errClosed
 	}
 	s.insertLocked(e)
@@ -109,7 +128,9 @@ func (d *Directory) publishOpening(kind EventKind, e *entry, why Reason) {
 // Acquire finds the session id among those of o and returns it in use by the
 // calling call, which must Release it. An id that is unknown, expired, deleted
 // or somebody else's gives one and the same NotFound. It costs one lookup under
-// the lock of one shard.
+// the lock of one shard, and one read of the store if the session's state has
+// left memory; it fails with Unavailable if that fails. Until the handle is
+// released, the state stays in memory.
 func (d *Directory) Acquire(ctx context.Context, o Owner, id ID) (*Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -131,12 +152,34 @@ func (d *Directory) Acquire(ctx context.Context, o Owner, id ID) (*Handle, error
 	e.inFlight++
 	s.tally.inFlight++
 	s.mu.Unlock()
+	if st := e.state.Load(); st != nil && st.cold.Load() {
+		if err := st.thaw(ctx); err != nil {
+			s.abandon(e)
+			return nil, err
+		}
+	}
 	return &Handle{e: e}, nil
+}
+
+// abandon undoes the pin of a call that did not come to be.
+func (s *shard) abandon(e *entry) {
+	s.mu.Lock()
+	if e.phase == ended {
+		s.mu.Unlock()
+		return
+	}
+	e.inFlight--
+	s.tally.inFlight--
+	p := s.unpinnedLocked(e, s.dir.now())
+	s.mu.Unlock()
+	p.finish()
 }
 
 // Delete ends the session id of o. Nobody finds it from then on; what uses it
 // is told by its context, and its teardown runs when the last user lets go. A
-// miss is answered as by Acquire.
+// miss is answered as by Acquire. With a store, the record is gone too when
+// Delete returns nil; it is Unavailable, and worth a retry, while the session
+// has ended and the record could not be deleted yet.
 func (d *Directory) Delete(ctx context.Context, o Owner, id ID) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -154,11 +197,14 @@ func (d *Directory) Delete(ctx context.Context, o Owner, id ID) error {
 	}
 	s.mu.Unlock()
 	p.finish()
-	if e == nil {
-		d.misses.Add(1)
-		return errMiss
+	switch {
+	case e != nil:
+		return d.keep.bury(ctx, e)
+	case d.keep.mourns(Key{o, id}): // it was deleted here, but not in the store
+		return d.keep.erase(ctx, Key{o, id})
 	}
-	return nil
+	d.misses.Add(1)
+	return errMiss
 }
 
 // List returns the sessions that o could acquire now, newest first.
@@ -225,7 +271,8 @@ func (s *shard) entries() []*entry {
 
 // EndRef ends the session whose ID has the reference ref, for an operator. One
 // that drains already is only told to hurry. It fails with NotFound if there is
-// none. It costs a SHA-256 per session of the directory.
+// none, and as Delete does if the record cannot be deleted. It costs a SHA-256
+// per session of the directory.
 func (d *Directory) EndRef(ctx context.Context, ref string, why Reason) error {
 	for e := range d.entries() {
 		if err := ctx.Err(); err != nil {
@@ -237,10 +284,10 @@ func (d *Directory) EndRef(ctx context.Context, ref string, why Reason) error {
 		s := e.shard
 		s.mu.Lock()
 		var p parting
-		gone := e.phase == ended
+		gone, left := e.phase == ended, false
 		switch e.phase {
 		case live:
-			p = s.leaveLocked(e, why, d.now())
+			p, left = s.leaveLocked(e, why, d.now()), true
 		case draining:
 			p = e.cancelLocked()
 		}
@@ -248,6 +295,9 @@ func (d *Directory) EndRef(ctx context.Context, ref string, why Reason) error {
 		p.finish()
 		if gone {
 			break
+		}
+		if left {
+			return d.keep.bury(ctx, e)
 		}
 		return nil
 	}

@@ -12,8 +12,24 @@
 // a session.
 //
 // State lives in typed slots (slot.go) over a state (state.go): versioned JSON
-// of which every commit is a compare-and-swap. The version is the truth; that
-// the updates of one session run one after the other only spares them retries.
+// of which every commit (commit.go) is a compare-and-swap. The version is the
+// truth; that the updates of one session run one after the other only spares them
+// retries. Its bytes are under caps too (room_bytes.go).
+//
+// # Store
+//
+// A Directory of New lives in memory. One of Restore (restore.go) is over a Store
+// (storage.go): its keeper (keeper.go) makes every commit durable before anybody
+// sees it, and every deletion by an owner or an operator before it is
+// acknowledged. The rest is written behind, in batches (flush.go): the last uses,
+// the first record of a session without commits, the deletion of what a TTL or a
+// cap has ended. The state of idle sessions leaves memory and comes back with the
+// next Acquire (cold.go); what names and counts it stays.
+//
+// A session that ended is not stored again: its record is deleted by its grave in
+// the keeper, whoever stores it for the first time makes sure of that afterwards,
+// and a later change finds no record to change. A write of which the outcome is
+// not known makes the state unsure, and the next writer reads it again.
 //
 // # Lifetime
 //
@@ -28,7 +44,10 @@
 //
 // # Locks
 //
-// shard.mu → ledger.mu, shard.mu → state.mu; never two shards. A state's turn
-// is taken before any of them, and held while Update runs foreign code; the
-// mutexes never are. Hooks, cancellations and events wait for the unlock.
+// shard.mu → ledger.mu, shard.mu → state.mu, shard.mu → keeper.mu; never two
+// shards. A state's turn is taken before any of them, and held while Update runs
+// foreign code and while the store works; the mutexes never are. Under shard.mu a
+// turn is only tried. A claim to store a session for the first time is waited for
+// under no mutex; its holder waits for the store only. Hooks, cancellations and
+// events wait for the unlock.
 package session

@@ -56,23 +56,5 @@ func (h *Handle) Import(ctx context.Context, doc Snapshot, o ImportOptions) (Imp
 	if err != nil || o.DryRun || len(ch.Put)+len(ch.Drop) == 0 {
 		return report, err
 	}
-	return report, st.apply(h, &ch)
-}
-
-// apply makes a change, which was made from the state's version, in one commit.
-// The caller is the writer.
-func (st *state) apply(h *Handle, ch *Change) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.ended != nil {
-		return st.ended
-	}
-	st.advanceLocked(h, ch.Record.Bytes-st.bytes)
-	for _, name := range ch.Drop {
-		delete(st.cells, name)
-	}
-	for _, c := range ch.Put {
-		st.cells[c.Name] = &cell{data: c.Data, version: st.version}
-	}
-	return nil
+	return report, st.write(h, edit{put: ch.Put, drop: ch.Drop})
 }

@@ -53,6 +53,9 @@ type entry struct {
 	phase    phase
 	parked   bool
 	canceled bool // the context is, or will be when somebody asks for it
+	stored   bool // the store has a record of it
+	perhaps  bool // it may have one: an attempt to store it had no answer
+	touched  bool // it is in shard.touched
 	reason   Reason
 	extra    *extra
 }
@@ -87,12 +90,21 @@ func (e *entry) expiredLocked(now moment) (Reason, bool) {
 // dueLocked returns when the sweeper must look at e next, if nothing happens to
 // it before.
 func (e *entry) dueLocked(now moment) moment {
+	d := e.shard.dir
 	if e.pins() > 0 {
+		if e.stored { // its record would expire meanwhile
+			return min(e.ageAt, now.add(e.idleTTL))
+		}
 		return e.ageAt
 	}
 	due := min(e.ageAt, e.lastUsed.add(e.idleTTL))
-	if st := e.state.Load(); st != nil && st.warm.Load() {
-		due = min(due, max(e.lastUsed.add(warmFor), now+1))
+	if st := e.state.Load(); st != nil {
+		if st.warm.Load() {
+			due = min(due, max(e.lastUsed.add(warmFor), now+1))
+		}
+		if e.stored && !st.cold.Load() {
+			due = min(due, max(e.lastUsed.add(d.cfg.ColdAfter), now+1))
+		}
 	}
 	return due
 }
@@ -141,13 +153,16 @@ func (e *entry) isEmpty() bool {
 	return st == nil || st.isEmpty()
 }
 
-// closeState makes every further use of the state fail and returns how many
-// bytes that frees.
-func (e *entry) closeState() int64 {
-	if st := e.state.Load(); st != nil {
-		return st.close(e.reason)
-	}
-	return 0
+// doomedLocked reports whether e has ended, or drains, never to be found again
+// in this process or the next.
+func (e *entry) doomedLocked() bool {
+	return e.phase == ended && e.reason != ReasonShutdown || e.phase == draining && e.reason != ReasonAge
+}
+
+// coldLocked reports whether it is time for the state to leave memory.
+func (e *entry) coldLocked(now moment) bool {
+	st := e.state.Load()
+	return st != nil && e.stored && !st.cold.Load() && now >= e.lastUsed.add(e.shard.dir.cfg.ColdAfter)
 }
 
 func (e *entry) extraLocked() *extra {

@@ -90,6 +90,7 @@ func (h *Handle) Release() {
 			e.own.part.touchLocked(e, now)
 		}
 	}
+	s.touchLocked(e)
 	p := s.unpinnedLocked(e, now)
 	s.mu.Unlock()
 	p.finish()
@@ -144,6 +145,7 @@ func (h *Handle) SetClient(c Client) {
 		return
 	}
 	e.client = client
+	s.touchLocked(e)
 	var p parting
 	e.tellLocked(&p, EventChanged, s.dir.now())
 	s.mu.Unlock()
@@ -181,7 +183,8 @@ func (h *Handle) Expect(version uint64) {
 }
 
 // Keys returns the ids of all slots that were made by Key from the slot name
-// and hold something, sorted. It costs a look at every slot of the session.
+// and hold something, sorted. It costs a look at every slot of the session. It
+// may be called until the handle is released.
 func (h *Handle) Keys(name string) []string {
 	if st := h.e.state.Load(); st != nil {
 		return st.keys(name)
@@ -190,7 +193,8 @@ func (h *Handle) Keys(name string) []string {
 }
 
 // Export returns a copy of the committed state: the envelope of every slot,
-// {"schema":…,"data":…}, by the slot's name.
+// {"schema":…,"data":…}, by the slot's name. It may be called until the handle is
+// released.
 func (h *Handle) Export() map[string]json.RawMessage {
 	if st := h.e.state.Load(); st != nil {
 		return st.export()

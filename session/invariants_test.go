@@ -27,7 +27,8 @@ func checkInvariants(t reporter, d *Directory) {
 	}
 	now := d.now()
 	var total tally
-	var bytes int64
+	var bytes, resident int64
+	tenantBytes := map[string]int64{}
 	perTenant := map[string]int{}
 	parts := map[string]int{}
 	for i, s := range d.shards {
@@ -49,23 +50,39 @@ func checkInvariants(t reporter, d *Directory) {
 				perPart[o.Tenant] = pt
 			}
 			perTenant[o.Tenant] += own.weight()
-			idle := 0
+			idle, ownBytes := 0, int64(0)
 			for _, e := range own.sessions {
 				eq("session's owner", e.own, own)
 				sum.sessions++
 				sum.inFlight += int(e.inFlight)
 				sum.streams += int(e.streams)
 				pt.sessions++
-				if st := e.state.Load(); st != nil {
+				switch st := e.state.Load(); {
+				case st == nil:
+				case st.cold.Load():
+					sum.cold++
+					if st.cells != nil || e.pins() > 0 || !e.stored {
+						t.Errorf("a cold session has cells %v, is used %v, stored %v", st.cells != nil, e.pins() > 0, e.stored)
+					}
+					bytes += st.bytes
+					ownBytes += st.bytes
+				default:
 					size := int64(0)
+					var kinds []kind
 					for name, c := range st.cells {
 						size += slotSize(name, c.data)
+						kinds = countKind(kinds, name, +1)
 						if c.version == 0 || c.version > st.version {
 							t.Errorf("slot %s at version %d of %d", name, c.version, st.version)
 						}
 					}
 					eq("bytes of a session", st.bytes, size)
+					if !slices.Equal(kinds, st.kinds) {
+						t.Errorf("kinds of slots %v, want %v", st.kinds, kinds)
+					}
 					bytes += size
+					resident += size
+					ownBytes += size
 					if size > d.cfg.MaxBytes {
 						t.Errorf("a session has %d bytes, more than %d", size, d.cfg.MaxBytes)
 					}
@@ -96,6 +113,11 @@ func checkInvariants(t reporter, d *Directory) {
 				}
 			}
 			eq("idle sessions of an owner", own.idle, idle)
+			eq("bytes of an owner", own.bytes, ownBytes)
+			if ownBytes > d.cfg.MaxBytesPerOwner {
+				t.Errorf("owner %v has %d bytes, more than %d", o, ownBytes, d.cfg.MaxBytesPerOwner)
+			}
+			tenantBytes[o.Tenant] += ownBytes
 			sum.idle += idle
 			pt.idle += idle
 		}
@@ -116,8 +138,11 @@ func checkInvariants(t reporter, d *Directory) {
 		total.streams += sum.streams
 		total.idle += sum.idle
 		total.draining += sum.draining
+		total.cold += sum.cold
 	}
 	eq("bytes of all", d.bytes.Load(), bytes)
+	eq("resident bytes", d.resident.Load(), resident)
+	eq("bytes in the ledger", d.ledger.bytes, bytes)
 	all := 0
 	for name, n := range perTenant {
 		tn := d.ledger.tenants[name]
@@ -126,6 +151,7 @@ func checkInvariants(t reporter, d *Directory) {
 			continue
 		}
 		eq("sessions of a tenant", tn.count, n)
+		eq("bytes of a tenant", tn.bytes, tenantBytes[name])
 		eq("parts of a tenant", len(tn.parts), parts[name])
 		if n > d.cfg.MaxPerTenant {
 			t.Errorf("tenant %s has %d sessions, more than %d", name, n, d.cfg.MaxPerTenant)
@@ -139,12 +165,12 @@ func checkInvariants(t reporter, d *Directory) {
 	}
 	checkRanking(t, &d.ledger.ranking)
 	st := d.Stats()
-	eq("stats", tally{st.Sessions, st.Idle, st.Draining, st.InFlight, st.Streams}, total)
+	eq("stats", tally{st.Sessions, st.Idle, st.Draining, st.InFlight, st.Streams, st.Cold}, total)
 	ends := uint64(0)
 	for _, n := range st.Ended {
 		ends += n
 	}
-	eq("opened less ended", st.Opened-ends, uint64(total.sessions))
+	eq("opened less ended", st.Opened-ends, uint64(total.sessions)-st.Restored)
 	n := 0
 	for range d.All() {
 		n++

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 )
@@ -9,12 +10,14 @@ import (
 // ones included, so that the caps hold exactly however many open at once. It is
 // touched when a session begins or ends, never by a call.
 type ledger struct {
-	maxTenant, maxTotal int
+	maxTenant, maxTotal           int
+	maxTenantBytes, maxTotalBytes int64
 
 	mu sync.Mutex
 	// Owned by mu. Lock order: a shard's mu may be held while taking this one,
 	// never the other way round.
 	total   int
+	bytes   int64 // committed state and reservations of it
 	tenants map[string]*tenant
 	ranking heaviest[*tenant] // by count
 }
@@ -23,6 +26,7 @@ type ledger struct {
 type tenant struct {
 	name  string
 	count int     // sessions and reservations
+	bytes int64   // committed state and reservations of it
 	parts []*part // one a shard where it has any
 	place int     // in ledger.ranking
 }
@@ -39,8 +43,12 @@ const (
 	totalFull
 )
 
-func newLedger(maxTenant, maxTotal int) *ledger {
-	return &ledger{maxTenant: maxTenant, maxTotal: maxTotal, tenants: make(map[string]*tenant)}
+func newLedger(cfg *Config) *ledger {
+	return &ledger{
+		maxTenant: cfg.MaxPerTenant, maxTotal: cfg.MaxTotal,
+		maxTenantBytes: cfg.MaxBytesPerTenant, maxTotalBytes: cfg.MaxBytesTotal,
+		tenants: make(map[string]*tenant),
+	}
 }
 
 // reserve takes one place for a session of the tenant, or says which cap is
@@ -59,6 +67,60 @@ func (l *ledger) reserve(name string) room {
 	l.total++
 	l.countLocked(t, +1)
 	return roomLeft
+}
+
+// reserveBytes takes room for more state of the tenant, or says which cap is
+// reached.
+func (l *ledger) reserveBytes(name string, size int64) room {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tenantLocked(name)
+	switch {
+	case t.bytes+size > l.maxTenantBytes:
+		l.dropIfEmptyLocked(t)
+		return tenantFull
+	case l.bytes+size > l.maxTotalBytes:
+		l.dropIfEmptyLocked(t)
+		return totalFull
+	}
+	l.bytes += size
+	t.bytes += size
+	return roomLeft
+}
+
+// addBytes counts state of the tenant, whatever the caps say; a negative size
+// gives room back.
+func (l *ledger) addBytes(name string, size int64) {
+	if size == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tenantLocked(name)
+	l.bytes += size
+	t.bytes += size
+	l.dropIfEmptyLocked(t)
+}
+
+// byBytes returns the names of the tenants with state, the heaviest first. It
+// costs a sort of all tenants.
+func (l *ledger) byBytes() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*tenant, 0, len(l.tenants))
+	for _, t := range l.tenants {
+		if t.bytes > 0 {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b *tenant) int {
+		return cmp.Or(cmp.Compare(b.bytes, a.bytes), cmp.Compare(a.name, b.name))
+	})
+	names := make([]string, len(all))
+	for i, t := range all {
+		names[i] = t.name
+	}
+	return names
 }
 
 // release gives a place back.
@@ -141,7 +203,7 @@ func (l *ledger) countLocked(t *tenant, by int) {
 }
 
 func (l *ledger) dropIfEmptyLocked(t *tenant) {
-	if t.count == 0 && len(t.parts) == 0 {
+	if t.count == 0 && len(t.parts) == 0 && t.bytes == 0 {
 		l.ranking.remove(t.place)
 		delete(l.tenants, t.name)
 	}

@@ -93,9 +93,12 @@ func (r *recorder) do(client int, v verb, run func() (ID, output)) output {
 
 // history lets 16 goroutines work on three sessions at a time and returns what
 // each of them saw.
-func history(t *testing.T, seed uint64) []porcupine.Operation {
+func history(t *testing.T, seed uint64, stored bool) []porcupine.Operation {
 	const clients, steps, names = 16, 60, 3
-	d := New(Config{}, nil)
+	d, stop := New(Config{}, nil), func() {}
+	if stored {
+		d, stop = underWay(t, newFakeStore())
+	}
 	slot := NewSlot[int]("n")
 	var rec recorder
 	var current [names]atomic.Pointer[ID]
@@ -154,13 +157,37 @@ func history(t *testing.T, seed uint64) []porcupine.Operation {
 		})
 	}
 	wg.Wait()
+	stop()
 	checkInvariants(t, d)
 	return rec.ops
 }
 
+// underWay returns a directory over f that writes behind and takes what is idle
+// out of memory all the time, until stop is called.
+func underWay(t *testing.T, f *fakeStore) (d *Directory, stop func()) {
+	d, _ = mustRestore(t, Config{}, f)
+	done := make(chan struct{})
+	var behind sync.WaitGroup
+	behind.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				freezeAll(d)
+				mustFlush(t, d)
+			}
+		}
+	})
+	return d, func() {
+		close(done)
+		behind.Wait()
+	}
+}
+
 func TestLinearizable(t *testing.T) {
-	for seed := range uint64(5) {
-		ops := history(t, seed)
+	for seed := range uint64(8) {
+		ops := history(t, seed, seed%2 == 1)
 		if got := porcupine.CheckOperationsTimeout(sessionModel, ops, time.Minute); got != porcupine.Ok {
 			t.Fatalf("seed %d: a history of %d operations is %s, want that it is linearizable", seed, len(ops), got)
 		}
@@ -188,7 +215,7 @@ func TestLinearizableFindsViolations(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ops := spoil(history(t, 1))
+			ops := spoil(history(t, 1, false))
 			if got := porcupine.CheckOperationsTimeout(sessionModel, ops, time.Minute); got != porcupine.Illegal {
 				t.Errorf("a spoiled history is %s, want illegal", got)
 			}

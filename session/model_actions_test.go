@@ -243,3 +243,28 @@ func (m *model) Sweep(t *rapid.T) {
 		}
 	}
 }
+
+// Cool writes behind and takes what is idle out of memory.
+func (m *model) Cool(t *rapid.T) {
+	if m.store == nil {
+		t.Skip("no store")
+	}
+	if err := m.d.Flush(context.Background()); err != nil {
+		t.Fatalf("flush: %v", err)
+	}
+	freezeAll(m.d)
+}
+
+// UpdateUnstored is an update while the store fails.
+func (m *model) UpdateUnstored(t *rapid.T) {
+	h := m.someHandle(t)
+	if m.store == nil || !h.s.live() {
+		t.Skip("no store, or nothing to store")
+	}
+	m.store.set(m.store.fail, "save", errDisk)
+	defer m.store.set(m.store.fail, "save", nil)
+	err := modelSlots.Key("a").Update(context.Background(), h.Handle, func(v *string) error { *v = ""; return nil })
+	if !errors.Is(err, errDisk) {
+		t.Fatalf("update: %v, want what the store says", err)
+	}
+}

@@ -19,6 +19,7 @@ import (
 // list of sessions, and rules.
 type model struct {
 	d        *Directory
+	store    *fakeStore // nil without one
 	cfg      Config
 	sessions []*modelSession // all there ever were
 	handles  []*modelHandle  // not released yet
@@ -251,6 +252,41 @@ func (m *model) Check(t *rapid.T) {
 		t.Errorf("stats %+v, want %d misses, %d refused, %d opened", st, m.misses, m.refused, len(m.sessions))
 	}
 	checkInvariants(t, m.d)
+	if m.store != nil {
+		m.checkStore(t)
+	}
+}
+
+// checkStore looks at what would be left if the process crashed now.
+func (m *model) checkStore(t *rapid.T) {
+	after, _, err := Restore(context.Background(), Config{}, m.store.fork(), nil, nil)
+	if err != nil {
+		t.Fatalf("restore: %v", err)
+	}
+	checkInvariants(t, after)
+	for _, s := range m.sessions {
+		got := m.store.get(s.owner, s.id)
+		if !s.live() && (s.why == ReasonDeleted || s.why == ReasonOperator) {
+			if got != nil {
+				t.Errorf("session %s was ended by %s and is still stored", s.id, s.why)
+			}
+			continue
+		}
+		if !s.live() || s.version == 0 {
+			continue // it may be there
+		}
+		if got == nil || got.Version != s.version || got.Bytes != s.bytes() || len(got.Cells) != len(s.slots) {
+			t.Fatalf("session %s at version %d is stored as %+v", s.id, s.version, got)
+		}
+		for _, c := range got.Cells {
+			if want := fmt.Sprintf(`{"schema":1,"data":%q}`, s.slots[c.Name]); string(c.Data) != want {
+				t.Errorf("slot %s of %s is stored as %s, want %s", c.Name, s.id, c.Data, want)
+			}
+		}
+		if got.LastUsed.After(s.lastUsed) {
+			t.Errorf("session %s was used at %v, stored %v", s.id, s.lastUsed, got.LastUsed)
+		}
+	}
 }
 
 func (m *model) checkSession(t *rapid.T, s *modelSession, all map[ID]Info) {
@@ -316,7 +352,16 @@ func TestModel(t *testing.T) {
 			cfg := Config{MaxPerOwner: 3, MaxPerTenant: 5, MaxTotal: 7, MaxBytes: 700, Shards: rapid.SampledFrom([]int{1, 3}).Draw(t, "shards")}
 			var bus event.Bus[Event]
 			ctx, cancel := context.WithCancel(context.Background())
-			m := &model{d: New(cfg, &bus), cfg: cfg, reasons: map[Reason]uint64{}}
+			m := &model{cfg: cfg, reasons: map[Reason]uint64{}}
+			if rapid.Bool().Draw(t, "stored") {
+				m.store = newFakeStore()
+				var err error
+				if m.d, _, err = Restore(ctx, cfg, m.store, &bus, nil); err != nil {
+					t.Fatalf("restore: %v", err)
+				}
+			} else {
+				m.d = New(cfg, &bus)
+			}
 			events := bus.Subscribe(ctx)
 			var listener sync.WaitGroup
 			listener.Go(func() {

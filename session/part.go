@@ -113,7 +113,8 @@ type owner struct {
 	sessions []*entry // oldest first, draining ones included
 	reserved int      // places of sessions that are being opened
 	idle     int
-	place    int // in part.owners
+	bytes    int64 // committed state and reservations of it
+	place    int   // in part.owners
 }
 
 func (o *owner) weight() int    { return len(o.sessions) + o.reserved }

@@ -61,6 +61,7 @@ type Params struct {
 	MaxTTL  time.Duration // from the opening
 	Labels  map[string]string
 	Client  Client
+	Durable bool // with a store: Open stores the session before it returns
 }
 
 // Reason says why a session ended.

@@ -21,10 +21,11 @@ type shard struct {
 	tenants   map[string]*part // those of the owners
 	deadlines deadlines        // sessions that can expire: not draining, not ended
 	tally     tally
+	touched   []*entry // what the store does not know yet, each once; nil without a store
 }
 
 // tally counts the sessions of a shard that have begun and not ended.
-type tally struct{ sessions, idle, draining, inFlight, streams int }
+type tally struct{ sessions, idle, draining, inFlight, streams, cold int }
 
 func newShard(d *Directory) *shard {
 	return &shard{dir: d, owners: make(map[Owner]*owner), tenants: make(map[string]*part)}
@@ -85,15 +86,19 @@ func (s *shard) lookupLocked(o Owner, id ID, now moment) (*entry, parting) {
 // insertLocked turns a reservation into the session e, in use by the call that
 // opens it.
 func (s *shard) insertLocked(e *entry) {
-	own := e.own
-	own.reserved--
-	own.sessions = append(own.sessions, e)
-	own.part.catalogue.Add(e.key(), e)
+	e.own.reserved--
 	e.recent = s.dir.now()
-	s.deadlines.push(e)
 	e.inFlight = 1
-	s.tally.sessions++
+	s.addLocked(e)
 	s.tally.inFlight++
+}
+
+// addLocked makes e findable, as the most recent session of its tenant.
+func (s *shard) addLocked(e *entry) {
+	e.own.sessions = append(e.own.sessions, e)
+	e.own.part.catalogue.Add(e.key(), e)
+	s.deadlines.push(e)
+	s.tally.sessions++
 }
 
 // unreserve gives the owner's part of a reservation back.
@@ -144,6 +149,7 @@ func (s *shard) leaveLocked(e *entry, why Reason, now moment) parting {
 	s.deadlines.remove(e)
 	s.tally.draining++
 	e.phase, e.reason = draining, why
+	s.mournLocked(e)
 	var p parting
 	// Calls that were in flight when the age limit passed may finish; whoever
 	// else ends a session wants them to stop.
@@ -173,14 +179,17 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	p := e.cancelLocked()
 	p.why = why
 	e.tellLocked(&p, EventEnded, now) // before the state goes
-	s.dir.bytes.Add(-e.closeState())
+	s.mournLocked(e)
+	freed := s.closeStateLocked(e)
 	if e.extra != nil {
 		p.hooks, e.extra.hooks = e.extra.hooks, nil
 	}
 	own := e.own
 	i := slices.Index(own.sessions, e)
 	own.sessions = slices.Delete(own.sessions, i, i+1)
+	own.bytes -= freed
 	s.dropIfEmptyLocked(own)
+	s.dir.ledger.addBytes(own.Tenant, -freed)
 	s.dir.ledger.release(own.Tenant)
 	s.dir.ends[why.index()].Add(1)
 	return p

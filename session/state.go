@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,9 +17,11 @@ import (
 // very many tiny ones are bounded too.
 const slotCost = 96
 
-// state is the committed state of one session.
+// state is the committed state of one session. Its cells may be out of memory
+// while nobody uses the session; the rest stays.
 type state struct {
-	dir *Directory
+	dir   *Directory
+	entry *entry
 
 	// turn has room for one: whoever put a token in is the session's one
 	// writer. Waiting for it can end with a context, which a mutex cannot.
@@ -29,13 +30,22 @@ type state struct {
 	// warm says that decoded values may be kept, so that the sweeper comes.
 	warm atomic.Bool
 
+	// cold says that the cells are in the store only. It is set under shard.mu
+	// while nothing pins the session, and cleared under shard.mu by the writer.
+	cold atomic.Bool
+
+	// unsure says that the store may be ahead: a write ended without an answer.
+	// Owned by the writer.
+	unsure bool
+
 	mu sync.Mutex
-	// Owned by mu; cells, and the data and version of a cell, are written only
-	// by the writer, who may therefore read them without mu.
+	// Owned by mu; all but ended and bytes are written only by the writer, who may
+	// therefore read them without mu.
 	ended   *Ended // nil while the session lives
 	version uint64
 	bytes   int64
 	cells   map[string]*cell
+	kinds   []kind // of the cells, also while they are cold; never changed, only replaced
 }
 
 // cell is one slot's state.
@@ -98,7 +108,10 @@ func (h *Handle) begin(ctx context.Context) (*state, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	if err := st.mayWrite(h); err != nil {
+	if err = st.refresh(ctx); err == nil {
+		err = st.mayWrite(h)
+	}
+	if err != nil {
 		st.end()
 		return nil, err
 	}
@@ -117,10 +130,15 @@ func (e *entry) openState() (*state, error) {
 	}
 	st := e.state.Load()
 	if st == nil {
-		st = &state{dir: e.shard.dir, turn: make(chan struct{}, 1), cells: make(map[string]*cell)}
+		st = newState(e)
+		st.cells = make(map[string]*cell)
 		e.state.Store(st)
 	}
 	return st, nil
+}
+
+func newState(e *entry) *state {
+	return &state{dir: e.shard.dir, entry: e, turn: make(chan struct{}, 1)}
 }
 
 func (st *state) end() { <-st.turn }
@@ -156,71 +174,8 @@ func (st *state) read(name string) (json.RawMessage, uint64, error) {
 	return c.data, c.version, nil
 }
 
-// commit makes data the state of a slot. decoded is a *T that data was made
-// from, kept for the next Update, or nil. The caller is the writer.
-func (st *state) commit(h *Handle, name string, data json.RawMessage, decoded any) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.ended != nil {
-		return st.ended
-	}
-	c := st.cells[name]
-	size := slotSize(name, data)
-	if c != nil {
-		size -= slotSize(name, c.data)
-	}
-	if limit := st.dir.cfg.MaxBytes; size > 0 && st.bytes+size > limit {
-		return coded(fault.TooLarge, "session_too_large",
-			"the session's state would have %d bytes: the limit is %d; delete objects, or go on in another session", st.bytes+size, limit)
-	}
-	if c == nil {
-		c = new(cell)
-		st.cells[name] = c
-	}
-	st.advanceLocked(h, size)
-	c.data, c.version = data, st.version
-	c.decoded, c.holder = decoded, h
-	if decoded != nil {
-		st.warm.Store(true)
-	}
-	return nil
-}
-
-// remove deletes a slot. The caller is the writer.
-func (st *state) remove(h *Handle, name string) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.ended != nil {
-		return st.ended
-	}
-	c := st.cells[name]
-	if c == nil {
-		return nil
-	}
-	delete(st.cells, name)
-	st.advanceLocked(h, -slotSize(name, c.data))
-	return nil
-}
-
-func (st *state) advanceLocked(h *Handle, size int64) {
-	st.version++
-	st.bytes += size
-	st.dir.bytes.Add(size)
-	h.expected.Store(st.version)
-}
-
 func slotSize(name string, data json.RawMessage) int64 {
 	return int64(slotCost + len(name) + len(data))
-}
-
-// close makes every later use fail and returns how many bytes that frees; they
-// are freed with the last handle. It does not wait for the writer.
-func (st *state) close(why Reason) (freed int64) {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.ended = &Ended{why}
-	freed, st.bytes = st.bytes, 0
-	return freed
 }
 
 // cool drops the decoded values, unless somebody writes at the moment.
@@ -245,7 +200,7 @@ func (st *state) currentVersion() uint64 {
 func (st *state) isEmpty() bool {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return len(st.cells) == 0
+	return st.bytes == 0 // every slot counts for something
 }
 
 // summary returns the version, the size and the names of the slots, each once
@@ -253,12 +208,10 @@ func (st *state) isEmpty() bool {
 func (st *state) summary() (version uint64, size int64, names []string) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	seen := make(map[string]struct{})
-	for name := range st.cells {
-		base, _, _ := strings.Cut(name, "/")
-		seen[base] = struct{}{}
+	for _, k := range st.kinds {
+		names = append(names, k.Name)
 	}
-	return st.version, st.bytes, slices.Sorted(maps.Keys(seen))
+	return st.version, st.bytes, names
 }
 
 func (st *state) keys(name string) []string {

@@ -13,6 +13,14 @@ type Stats struct {
 	Tenants  int   // with a session, or opening one
 	Bytes    int64 // of committed state
 
+	// With a store; without one all are resident.
+	Resident      int    // sessions whose state is in memory, if they have any
+	Cold          int    // the others
+	ResidentBytes int64  // of committed state in memory
+	Unflushed     int    // sessions of which the store does not know the last use or the end
+	StoreErrors   uint64 // failures of the store, since the start
+	Restored      uint64 // at the start
+
 	Opened  uint64            // since the start
 	Ended   map[Reason]uint64 // since the start; every reason is there
 	Misses  uint64            // lookups that found nothing, since the start
@@ -30,15 +38,43 @@ func (d *Directory) Stats() Stats {
 	}
 	for _, s := range d.shards {
 		s.mu.Lock()
-		t, owners := s.tally, len(s.owners)
+		t, owners, touched := s.tally, len(s.owners), len(s.touched)
 		s.mu.Unlock()
 		st.Sessions += t.sessions
 		st.Idle += t.idle
 		st.Draining += t.draining
 		st.InFlight += t.inFlight
 		st.Streams += t.streams
+		st.Cold += t.cold
+		st.Unflushed += touched
 		st.Owners += owners
 	}
 	st.Tenants = d.ledger.tenantCount()
+	st.Resident, st.ResidentBytes, st.Restored = st.Sessions-st.Cold, d.resident.Load(), d.restored
+	if d.keep != nil {
+		st.Unflushed += d.keep.graveCount()
+		st.StoreErrors = d.keep.errors.Load()
+	}
 	return st
+}
+
+// Quota is what an owner has and may have.
+type Quota struct {
+	Sessions    int // draining ones included
+	MaxSessions int
+	Bytes       int64 // of committed state
+	MaxBytes    int64
+	Jobs        int // not known here: for whoever keeps the owner's jobs to fill in
+}
+
+// Usage reports how much of its quota o uses. It costs a lock and a lookup.
+func (d *Directory) Usage(o Owner) Quota {
+	q := Quota{MaxSessions: d.cfg.MaxPerOwner, MaxBytes: d.cfg.MaxBytesPerOwner}
+	s := d.shardOf(o)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if own := s.owners[o]; own != nil {
+		q.Sessions, q.Bytes = len(own.sessions), own.bytes
+	}
+	return q
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -14,9 +15,15 @@ const (
 )
 
 // Run ends expired sessions until ctx is done, then returns nil. It wakes every
-// Config.SweepEvery and runs the teardown hooks of what it ends itself. A
-// directory needs one Run.
+// Config.SweepEvery and runs the teardown hooks of what it ends itself. With a
+// store it also writes behind, every Config.FlushEvery, and takes the state of
+// idle sessions out of memory. A directory needs one Run.
 func (d *Directory) Run(ctx context.Context) error {
+	if d.keep != nil {
+		var keeping sync.WaitGroup
+		keeping.Go(func() { d.keep.run(ctx) })
+		defer keeping.Wait()
+	}
 	t := time.NewTicker(d.cfg.SweepEvery)
 	defer t.Stop()
 	for {
@@ -62,7 +69,18 @@ func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
 		if st := e.state.Load(); st != nil && e.pins() == 0 && now >= e.lastUsed.add(warmFor) && st.warm.Swap(false) {
 			cool = append(cool, st)
 		}
-		s.deadlines.set(e, e.dueLocked(now))
+		due := e.dueLocked(now)
+		switch {
+		case e.pins() > 0:
+			s.touchLocked(e) // in use: the store's record must not expire
+		case e.coldLocked(now):
+			if s.freezeLocked(e) {
+				due = e.dueLocked(now)
+			} else {
+				due = now.add(s.dir.cfg.SweepEvery)
+			}
+		}
+		s.deadlines.set(e, due)
 	}
 	return ends, cool, true
 }
@@ -71,11 +89,16 @@ func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
 // also of those in use: it waits for no call and no stream, only for the hooks.
 // Afterwards Open, Acquire and Delete fail with Unavailable. Closing twice is
 // fine.
+//
+// With a store, that is not the end of a session: it is stored with its last
+// use, and the next process restores it. What cannot be stored in time is
+// logged; no commit is among that. The store stays open.
 func (d *Directory) Close() {
 	for _, s := range d.shards {
 		for s.closeStep() {
 		}
 	}
+	d.keep.last()
 }
 
 // closeStep ends up to sweepBatch sessions and reports whether there may be
@@ -93,7 +116,11 @@ func (s *shard) shut(limit int) (ends []parting) {
 	now := s.dir.now()
 	for _, own := range s.owners {
 		for len(own.sessions) > 0 && len(ends) < limit {
-			ends = append(ends, s.endLocked(own.sessions[0], ReasonShutdown, now))
+			e := own.sessions[0]
+			if e.pins() > 0 || !e.stored {
+				s.touchLocked(e)
+			}
+			ends = append(ends, s.endLocked(e, ReasonShutdown, now))
 		}
 		if len(ends) == limit {
 			break

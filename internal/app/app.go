@@ -231,6 +231,7 @@ func (a *App) sweep() {
 	}
 	wg.Go(func() { _ = a.jobs.Run(ctx) }) // as above
 	wg.Go(func() { a.scheduler.Run(ctx) })
+	wg.Go(func() { a.sweepJournal(ctx) })
 	a.undo.push("sweepers", func(context.Context) error { cancel(); wg.Wait(); return nil })
 }
 

@@ -54,7 +54,9 @@ func (a *App) purge(ctx context.Context, o session.Owner) (n api.PurgeCount, err
 		if err := a.purgeJobs(ctx, is, &n.Jobs); err != nil {
 			return n, err
 		}
-		if err := a.purgeResults(ctx, is, &n.Results); err != nil {
+		forgotten, err := a.journal.Forget(ctx, is)
+		n.Results += forgotten
+		if err != nil {
 			return n, err
 		}
 	}
@@ -74,26 +76,5 @@ func (a *App) purgeJobs(ctx context.Context, o session.Owner, n *int) error {
 		}
 		*n++
 	}
-	return nil
-}
-
-func (a *App) purgeResults(ctx context.Context, o session.Owner, n *int) error {
-	if a.store == nil {
-		return nil
-	}
-	var keys []session.ObjectKey
-	for obj, err := range a.store.Objects(ctx, "result", &o) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, obj.ObjectKey)
-	}
-	if len(keys) == 0 {
-		return nil
-	}
-	if err := a.store.DeleteObject(ctx, keys...); err != nil {
-		return err
-	}
-	*n += len(keys)
 	return nil
 }

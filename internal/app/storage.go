@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/config"
 	"github.com/lyceum-mcp/lyceum/internal/job"
@@ -61,8 +62,20 @@ func (a *App) openSessions(ctx context.Context) error {
 	s := a.cfg.Sessions
 	cfg := session.Config{
 		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
+		MaxBytesPerOwner: s.MaxBytesPerOwner, MaxBytesPerTenant: s.MaxBytesPerTenant, MaxBytesTotal: s.MaxBytesTotal,
+		MaxResidentBytes: s.MaxResidentBytes, ColdAfter: s.ColdAfter,
 	}
-	a.sessions, a.journal = session.New(cfg, a.bus), session.NewJournal(0, 0)
+	if a.store == nil {
+		a.sessions, a.journal = session.New(cfg, a.bus), session.NewJournal(0, 0)
+	} else {
+		var found session.Restored
+		var err error
+		if a.sessions, found, err = session.Restore(ctx, cfg, a.store, a.bus, a.log); err != nil {
+			return fmt.Errorf("restore the sessions of the last process: %w", err)
+		}
+		a.log.InfoContext(ctx, "sessions restored", "sessions", found.Sessions, "expired", found.Expired, "evicted", found.Evicted)
+		a.journal = session.NewStoredJournal(a.store, 0, 0)
+	}
 	a.undo.push("sessions", func(context.Context) error { a.sessions.Close(); return nil })
 	return nil
 }
@@ -88,4 +101,25 @@ func (a *App) runner() *job.Runner {
 		MaxInput:  int(a.cfg.HTTP.MaxBodyBytes) + envelopeRoom,
 		MaxResult: int(a.cfg.Tools.MaxOutputBytes) + envelopeRoom,
 	}, records, nil, a.log)
+}
+
+const (
+	journalEvery = time.Minute
+	journalBatch = 512
+)
+
+// sweepJournal deletes kept results that have expired, until ctx ends.
+func (a *App) sweepJournal(ctx context.Context) {
+	tick := time.NewTicker(journalEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if _, err := a.journal.Sweep(ctx, journalBatch); err != nil && ctx.Err() == nil {
+			a.log.WarnContext(ctx, "expired results could not be deleted", "error", err)
+		}
+	}
 }

@@ -78,7 +78,7 @@ type entry struct {
 	// Owned by mu.
 	fn        RunFunc // nil when it will not run any more
 	unstored  bool    // nobody was told of it, and the store has nothing of it
-	late      func() json.RawMessage
+	late      func() (json.RawMessage, error)
 	rec       Record  // what is seen
 	final     *Record // how it ended; seen once it is stored
 	outcome   Outcome // for the handle, when final is set

@@ -17,7 +17,7 @@ import (
 
 // late makes a spec one that is stored late.
 func late(s Spec) Spec {
-	s.Late, s.Input = func() json.RawMessage { return json.RawMessage(`{"late":true}`) }, nil
+	s.Late, s.Input = func() (json.RawMessage, error) { return json.RawMessage(`{"late":true}`), nil }, nil
 	return s
 }
 

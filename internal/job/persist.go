@@ -45,7 +45,10 @@ func (r *Runner) secure(e *entry) error {
 	if !unstored {
 		return nil
 	}
-	input := late()
+	input, err := late()
+	if err != nil {
+		return err
+	}
 	if err := r.checkInput(input); err != nil {
 		return err
 	}

@@ -35,9 +35,10 @@ type Spec struct {
 	// told of it: it is put into the store by Handle.Keep or Handle.Detach, by its
 	// first due checkpoint, or when it is left for the next process. Until then
 	// there are no events of it, and it takes no room among the kept jobs. Late
-	// makes the input, when it is first stored; it may be called more than once and
-	// from any goroutine.
-	Late func() json.RawMessage
+	// makes the input, when it is first stored, and makes durable what the input
+	// refers to; it may be called more than once and from any goroutine. When it
+	// fails, the job is not stored.
+	Late func() (json.RawMessage, error)
 
 	Run RunFunc
 }
@@ -170,7 +171,7 @@ const (
 
 // newEntry makes an entry that nobody sees yet. late is Spec.Late. Such a job is
 // only ended by the sweeper when its time to live is over: it spares a timer.
-func (r *Runner) newEntry(rec Record, fn RunFunc, late func() json.RawMessage) *entry {
+func (r *Runner) newEntry(rec Record, fn RunFunc, late func() (json.RawMessage, error)) *entry {
 	e := &entry{
 		id: rec.ID, owner: rec.Owner, created: rec.Created, rec: rec, fn: fn, dueAt: rec.Expires, place: noPlace, late: late, unstored: late != nil,
 		turn: make(chan struct{}, 1), returned: make(chan struct{}), done: make(chan struct{}), exited: make(chan struct{}),

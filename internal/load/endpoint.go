@@ -82,7 +82,8 @@ func prepare(c Call, tool string) prepared {
 	_, named := members["idempotencyKey"]
 	var compact bytes.Buffer
 	_ = json.Compact(&compact, c.Arguments)
-	return prepared{name: c.Name, tool: tool, header: headerValue(tool), arguments: compact.Bytes(), pinned: pinned || len(members) == 0,
+	return prepared{
+		name: c.Name, tool: tool, header: headerValue(tool), arguments: compact.Bytes(), pinned: pinned || len(members) == 0,
 		keyed: tool == DefaultTool && !named && len(members) > 0,
 	}
 }

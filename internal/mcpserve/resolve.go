@@ -1,6 +1,7 @@
 package mcpserve
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/lyceum-mcp/lyceum/internal/identity"
@@ -20,13 +21,19 @@ type storedCall struct {
 	Client    session.Client  `json:"client"`
 }
 
-// input is the task as it is stored, made when it is.
-func (t *task) input() json.RawMessage {
+// input is the task as it is stored, made when it is. The session that it is to
+// go on with is stored before.
+func (t *task) input() (json.RawMessage, error) {
+	if t.sessionID != "" {
+		if err := t.s.Sessions.Persist(context.Background(), t.owner, t.sessionID); err != nil {
+			return nil, err
+		}
+	}
 	p := t.principal
 	b, _ := json.Marshal(storedCall{ // the arguments were checked to be JSON
 		Name: t.name, Arguments: t.arguments, ClientID: p.ClientID, Person: p.Name, Scopes: p.Scopes, Client: t.client,
 	})
-	return b
+	return b, nil
 }
 
 // Resolve returns how to go on with a job that an earlier process left, for

@@ -77,7 +77,7 @@ func (s *Server) sessionTools() []tools.Tool {
 		"Opens a reasoning session and returns its handle. It ends when idle too long or at expiresAt, with all it holds.", `{"name":"plan"}`, tools.Mutates),
 		func(ctx context.Context, _ *tools.Call, in createInput) (sessionView, error) {
 			h, err := s.Sessions.Open(ctx, callerOwner(ctx), session.Params{
-				Name: in.Name, IdleTTL: seconds(in.IdleTTLSeconds), MaxTTL: seconds(in.MaxTTLSeconds), Labels: in.Labels, Client: callerClient(ctx),
+				Name: in.Name, IdleTTL: seconds(in.IdleTTLSeconds), MaxTTL: seconds(in.MaxTTLSeconds), Labels: in.Labels, Client: callerClient(ctx), Durable: true,
 			})
 			if err != nil {
 				return sessionView{}, asArgument(err)

@@ -180,7 +180,7 @@ func (c *toolCall) run(ctx context.Context) {
 // under one key run one after the other; only an answer that is worth repeating
 // is kept, which includes the name of the job that a call has become.
 func (c *toolCall) once(ctx context.Context) {
-	stored, keep, err := c.s.Journal.Begin(ctx, c.in.owner, c.task.request.IdempotencyKey, c.digest())
+	stored, keep, err := c.s.Journal.BeginAt(ctx, c.in.owner, c.task.request.IdempotencyKey, c.digest(), c.attempt(ctx))
 	if err != nil {
 		c.fail(err)
 		return
@@ -193,9 +193,28 @@ func (c *toolCall) once(ctx context.Context) {
 		if c.isError {
 			c.envelope = nil
 		}
-		keep(c.envelope)
+		if err := keep(c.envelope); err != nil {
+			c.s.Log.WarnContext(ctx, "the result of a keyed call is not stored", "tool", c.spec.Name, "error", err)
+		}
 	}()
 	c.execute(ctx)
+}
+
+// attempt says what tells later whether the call had an effect, should the
+// process end in the middle of it: nothing it could have, or the version of the
+// session that it names.
+func (c *toolCall) attempt(ctx context.Context) session.Attempt {
+	at := session.Attempt{Pure: c.spec.Effect == tools.ReadOnly}
+	id := c.task.request.SessionID
+	if c.spec.Stateless || id == "" {
+		return at
+	}
+	if h, err := c.s.Sessions.Acquire(ctx, c.in.owner, session.ID(id)); err == nil {
+		h.Look()
+		at.Session, at.Version = h.ID(), h.Version()
+		h.Release()
+	}
+	return at
 }
 
 // digest is what makes two calls under one key the same call.
