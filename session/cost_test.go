@@ -42,6 +42,24 @@ func TestLookupAllocatesOnlyTheHandle(t *testing.T) {
 	}
 }
 
+func TestLookupOfAResidentSessionTouchesNoStore(t *testing.T) {
+	f := newFakeStore()
+	d, _ := mustRestore(t, Config{}, f)
+	h := mustOpen(t, d, alice, Params{})
+	mustUpdate(t, chain, h, add("a"))
+	h.Release()
+	ctx := t.Context()
+	if got := testing.AllocsPerRun(1000, func() {
+		h, err := d.Acquire(ctx, alice, h.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Release()
+	}); got > 1 || f.count("load")+f.count("touch") != 0 {
+		t.Errorf("acquire and release: %v allocations, %d loads, %d touches: want 1 and none", got, f.count("load"), f.count("touch"))
+	}
+}
+
 type weight struct{ n, place int }
 
 func (w *weight) weight() int    { return w.n }

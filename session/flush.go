@@ -42,9 +42,7 @@ func (k *keeper) flush(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := k.buryAll(ctx); err != nil {
-		return err
-	}
+	errs := k.buryAll(ctx)
 	left := make([]int, len(k.dir.shards)) // what is touched from now on is for the next time
 	for i, s := range k.dir.shards {
 		s.mu.Lock()
@@ -55,19 +53,22 @@ func (k *keeper) flush(ctx context.Context) error {
 	for i, s := range k.dir.shards {
 		for left[i] > 0 {
 			if ctx.Err() != nil {
-				return errors.Join(context.Cause(ctx), k.writeBatch(ctx, &b)) // there are claims in it
+				_, err := k.writeBatch(ctx, &b) // there are claims in it
+				return errors.Join(context.Cause(ctx), errs, err)
 			}
 			n := min(left[i], flushBatch-b.len())
 			k.take(s, n, &b)
 			if left[i] -= n; b.len() < flushBatch {
 				continue
 			}
-			if err := k.writeBatch(ctx, &b); err != nil {
-				return err
+			goOn, err := k.writeBatch(ctx, &b)
+			if errs = errors.Join(errs, err); !goOn {
+				return errs
 			}
 		}
 	}
-	return k.writeBatch(ctx, &b)
+	_, err := k.writeBatch(ctx, &b)
+	return errors.Join(errs, err)
 }
 
 // batch is what one round of a flush writes.
@@ -77,6 +78,7 @@ type batch struct {
 	changes []Change
 	made    []*entry // with a claim each
 	skipped int
+	full    bool // no more sessions are stored for the first time: that has failed
 }
 
 func (b *batch) len() int { return len(b.uses) + len(b.changes) + b.skipped }
@@ -102,7 +104,7 @@ func (k *keeper) take(s *shard, n int, b *batch) {
 				Key: e.storeKey(), LastUsed: k.dir.wall(e.lastUsed), Expires: k.dir.wall(e.lapsesLocked(now)),
 				Calls: e.calls, Errors: e.errors, Client: e.client.Value(),
 			})
-		case k.claimLocked(e) != nil: // a commit stores it at the moment
+		case b.full, k.claimLocked(e) != nil: // or a commit stores it at the moment
 			b.skipped++
 			s.touchLocked(e)
 		default:
@@ -114,8 +116,8 @@ func (k *keeper) take(s *shard, n int, b *batch) {
 }
 
 // writeBatch writes a batch and empties it. What could not be written is touched
-// again.
-func (k *keeper) writeBatch(ctx context.Context, b *batch) error {
+// again. A store that takes nothing new may still take uses: then it goes on.
+func (k *keeper) writeBatch(ctx context.Context, b *batch) (goOn bool, err error) {
 	var used, made error
 	if len(b.uses) > 0 {
 		used = k.call(ctx, "touch", func(ctx context.Context) error { return k.store.Touch(ctx, b.uses...) })
@@ -126,11 +128,11 @@ func (k *keeper) writeBatch(ctx context.Context, b *batch) error {
 	if len(b.changes) > 0 {
 		made = k.createAll(ctx, b)
 	}
-	*b = batch{}
+	*b = batch{full: b.full || made != nil}
 	if err := errors.Join(used, made); err != nil {
-		return unavailable(err, "the last uses of sessions could not be stored")
+		return used == nil && !unknown(made), unavailable(err, "the last uses of sessions could not be stored")
 	}
-	return nil
+	return true, nil
 }
 
 // createAll stores sessions for the first time, and ends the claims on them.
