@@ -341,5 +341,8 @@ func (k *keeper) erase(ctx context.Context, keys ...Key) error {
 			delete(k.graves, key)
 		}
 	}
+	if len(k.graves) == 0 {
+		k.graves = make(map[Key]grave) // a map keeps the room that it once needed
+	}
 	return nil
 }

@@ -173,7 +173,17 @@ func TestJobSurvivesKill(t *testing.T) {
 	id := text(t, p.call(alice, "mcts", run), "result", "jobId")
 	addr := strings.TrimPrefix(p.url, "http://")
 	for kills := range 2 {
-		time.Sleep(time.Duration(400+300*kills) * time.Millisecond)
+		// It has come further than at the last kill, and so has a checkpoint.
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+			view, _ := field(t, p.call(alice, "job_result", `{"jobId":"`+id+`"}`), "result").(map[string]any)
+			progress, _ := view["progress"].(map[string]any)
+			if done, _ := progress["done"].(float64); done > float64(2_000_000*(kills+1)) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the job does not come further: %v\n%s", view, p.stderr)
+			}
+		}
 		p.kill()
 		p = serveIn(t, data, append(limits, "--addr", addr)...)
 	}

@@ -74,23 +74,10 @@ type storeKeys struct {
 }
 
 func (k *storeKeys) keys() ([]filestore.Key, error) {
-	text := k.Key
 	if k.KeyFile != "" {
-		b, err := os.ReadFile(k.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the keys: %w", err)
-		}
-		text = string(b)
+		return filestore.ReadKeys(k.KeyFile)
 	}
-	raw, err := config.ParseKeys(text)
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]filestore.Key, len(raw))
-	for i, key := range raw {
-		keys[i] = filestore.Key(key)
-	}
-	return keys, nil
+	return filestore.ParseKeys(k.Key)
 }
 
 // open opens the store of a server that does not run.
@@ -151,9 +138,7 @@ type restoreCmd struct {
 }
 
 func (c *restoreCmd) run(ctx context.Context, p process, _ map[string][]string) error {
-	if c.Data == "" {
-		c.Data = config.Default().Data
-	}
+	c.Data = dataOr(c.Data)
 	in := p.stdin
 	if c.In != "-" {
 		f, err := os.Open(c.In)

@@ -32,7 +32,6 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/middleware"
 	"github.com/lyceum-mcp/lyceum/session"
-	"github.com/lyceum-mcp/lyceum/session/filestore"
 	"github.com/lyceum-mcp/lyceum/tools"
 	"github.com/lyceum-mcp/lyceum/tools/catalog"
 )
@@ -69,8 +68,7 @@ type App struct {
 	transports *session.Directory
 	scheduler  *work.Scheduler
 	gate       *middleware.Gate
-	file       *filestore.Store // nil if nothing is kept
-	store      session.Store    // nil if nothing is kept
+	store      session.Store // nil if nothing is kept
 	journal    *session.Journal
 	jobs       *job.Runner
 	tickets    int
@@ -146,12 +144,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	a.sweep()
 	a.undo.push("jobs", func(context.Context) error { return a.jobs.Close() })
 
-	// The goroutines that read and write HTTP must find a thread while every
-	// ticket computes.
-	if n := a.tickets + 2; runtime.GOMAXPROCS(0) < n {
-		before := runtime.GOMAXPROCS(n)
-		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", a.tickets)
-	}
+	a.raiseThreads(ctx, cfg.Work)
 	a.gate = a.door()
 
 	registry, err := tools.NewRegistry(append(catalog.All(), o.Extra...)...)

@@ -11,6 +11,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
+	"github.com/lyceum-mcp/lyceum/session/filestore"
 )
 
 // monitor shows the running server to operators: the REST interface and the
@@ -43,10 +44,11 @@ func (m *monitor) EndSession(ctx context.Context, ref string) error {
 
 // Backup writes a copy of the whole store.
 func (m *monitor) Backup(ctx context.Context, w io.Writer) error {
-	if m.app.file == nil {
+	file, kept := m.app.store.(*filestore.Store)
+	if !kept {
 		return &fault.Error{Kind: fault.NotFound, Code: "no_store", Public: "the server keeps nothing beyond its process: start it without --store memory"}
 	}
-	_, err := m.app.file.Backup(ctx, w)
+	_, err := file.Backup(ctx, w)
 	return err
 }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 
 	"github.com/lyceum-mcp/lyceum/internal/config"
@@ -32,16 +33,25 @@ func (a *App) schedule(w config.Work, tickets int) work.Config {
 	return c
 }
 
+// raiseThreads lets as many goroutines run as there may be computing ones, and
+// two more: those that read and write HTTP must find a thread while every ticket
+// computes.
+func (a *App) raiseThreads(ctx context.Context, w config.Work) {
+	if n := max(a.tickets, w.AdaptiveMax) + 2; runtime.GOMAXPROCS(0) < n {
+		before := runtime.GOMAXPROCS(n)
+		a.log.InfoContext(ctx, "raised GOMAXPROCS", "from", before, "to", n, "tickets", a.tickets)
+	}
+}
+
 // Reload takes over those settings of cfg that can change while the server runs:
 // the log level and how the CPU is shared. It returns the names of the others
 // that differ, which need a restart. A setting that cannot be taken over changes
 // nothing.
 func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string, err error) {
-	w := cfg.Work
-	w.Tickets = a.tickets // the number of threads of the process depends on it
-	if err := a.scheduler.Reconfigure(a.schedule(w, a.tickets)); err != nil {
+	if err := a.scheduler.Reconfigure(a.schedule(cfg.Work, a.tickets)); err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
 	}
+	a.raiseThreads(ctx, cfg.Work)
 	a.level.Set(cfg.Log.Slog())
 	live := []string{
 		"log.level", "work.quantum", "work.max_running_per_tenant", "work.max_queued", "work.max_queued_per_tenant", "work.max_queued_per_subject",

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/config"
@@ -25,35 +24,18 @@ func (a *App) openStore(ctx context.Context, local bool) (session.Store, error) 
 	}
 	store, err := filestore.Open(ctx, filestore.Config{Dir: a.cfg.Data, Keys: keys, Log: a.log})
 	if err != nil {
-		return nil, fmt.Errorf("open the store: %w", err)
+		return nil, err // it says which store, and what was wrong
 	}
-	a.file = store
 	a.undo.push("store", func(context.Context) error { return store.Close() })
 	return store, nil
 }
 
 // storageKeys returns the keys of the store, none if it is not encrypted.
 func storageKeys(s config.Storage) ([]filestore.Key, error) {
-	text := s.Key.Reveal()
 	if s.KeyFile != "" {
-		b, err := os.ReadFile(s.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read storage.key_file: %w", err)
-		}
-		text = string(b)
+		return filestore.ReadKeys(s.KeyFile)
 	}
-	raw, err := config.ParseKeys(text)
-	if err != nil {
-		return nil, fmt.Errorf("storage.key_file %s: %w", s.KeyFile, err)
-	}
-	if s.KeyFile != "" && len(raw) == 0 {
-		return nil, fmt.Errorf("storage.key_file %s: it has no key", s.KeyFile)
-	}
-	keys := make([]filestore.Key, len(raw))
-	for i, k := range raw {
-		keys[i] = filestore.Key(k)
-	}
-	return keys, nil
+	return filestore.ParseKeys(s.Key.Reveal())
 }
 
 // openSessions makes the directory of reasoning sessions and the journal of
@@ -84,6 +66,10 @@ func (a *App) openSessions(ctx context.Context) error {
 // arguments or the operation's result.
 const envelopeRoom = 64 << 10
 
+// maxRuns is more than the scheduler can ever be told to let in: every computing
+// call is a run, and it is the scheduler that queues and refuses them.
+const maxRuns = 1 << 21
+
 // runner makes what runs computing calls, over the records of the store, or over
 // memory if there is none.
 func (a *App) runner() *job.Runner {
@@ -91,13 +77,10 @@ func (a *App) runner() *job.Runner {
 	if a.store != nil {
 		records = job.NewObjectStore(a.store)
 	}
-	// Every computing call is a run. The scheduler is what queues and refuses
-	// them, so there is room for all that it lets in.
-	calls := a.cfg.Work.MaxQueued + a.tickets
 	j := a.cfg.Jobs
 	return job.New(job.Config{
 		MaxTTL: j.MaxTTL, Retention: j.Retention, CheckpointEvery: j.CheckpointEvery,
-		MaxRunning: calls, MaxRunningPerOwner: calls,
+		MaxRunning: maxRuns, MaxRunningPerOwner: maxRuns,
 		MaxInput:  int(a.cfg.HTTP.MaxBodyBytes) + envelopeRoom,
 		MaxResult: int(a.cfg.Tools.MaxOutputBytes) + envelopeRoom,
 	}, records, nil, a.log)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"net/url"
 	"time"
+
+	"github.com/lyceum-mcp/lyceum/session/filestore"
 )
 
 // rule is a check of several settings against each other.
@@ -135,7 +137,12 @@ var rules = []rule{
 		return all
 	}},
 	{[]string{"http.max_body_bytes", "http.max_body_bytes_in_flight"}, true, func(c *Config) []Problem {
-		return atMost("http.max_body_bytes", 2*c.HTTP.MaxBodyBytes, "http.max_body_bytes_in_flight", c.HTTP.MaxBodyBytesInFlight)
+		most := c.HTTP.MaxBodyBytesInFlight / 2
+		return when(c.HTTP.MaxBodyBytes > most, Problem{
+			Path: "http.max_body_bytes", Reason: "is above half of http.max_body_bytes_in_flight: one request could take all that is left of it",
+			Allowed: "at most " + formatSize(most) + " with this http.max_body_bytes_in_flight",
+			Mend:    "lower http.max_body_bytes or raise http.max_body_bytes_in_flight",
+		})
 	}},
 	{[]string{"work.adaptive_min", "work.adaptive_max"}, false, func(c *Config) []Problem {
 		if c.Work.AdaptiveMax == 0 {
@@ -144,7 +151,7 @@ var rules = []rule{
 		return atMost("work.adaptive_min", c.Work.AdaptiveMin, "work.adaptive_max", c.Work.AdaptiveMax)
 	}},
 	{[]string{"storage.key"}, false, func(c *Config) []Problem {
-		_, err := ParseKeys(c.Storage.Key.Reveal())
+		_, err := filestore.ParseKeys(c.Storage.Key.Reveal())
 		return when(err != nil, Problem{
 			Path: "storage.key", Value: c.Storage.Key.String(), Reason: "is not a list of keys",
 			Allowed: "32 bytes in base64 or hexadecimal", Mend: "make one with: openssl rand -base64 32",

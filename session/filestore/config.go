@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 )
 
@@ -37,17 +38,47 @@ type Config struct {
 // Key is a 256-bit secret. It never prints.
 type Key [32]byte
 
-// ParseKey reads a key from 64 hexadecimal digits or from base64 of 32 bytes.
-func ParseKey(text string) (Key, error) {
-	text = strings.TrimSpace(text)
+// ParseKeys returns the keys in text, each 64 hexadecimal digits or base64 of 32
+// bytes, padded or not, separated by commas or white space. Its error repeats
+// nothing of them.
+func ParseKeys(text string) ([]Key, error) {
+	var keys []Key
+	for i, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
+		key, ok := parseKey(word)
+		if !ok {
+			return nil, fmt.Errorf("key %d must have %d bytes in base64 or hexadecimal", i+1, len(key))
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func parseKey(text string) (key Key, ok bool) {
 	for _, decode := range []func(string) ([]byte, error){
-		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
+		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString,
+		base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
 	} {
-		if raw, err := decode(text); err == nil && len(raw) == len(Key{}) {
-			return Key(raw), nil
+		if raw, err := decode(text); err == nil && len(raw) == len(key) {
+			return Key(raw), true
 		}
 	}
-	return Key{}, errors.New("a store key must be 32 bytes as 64 hexadecimal digits or as base64")
+	return key, false
+}
+
+// ReadKeys returns the keys in a file, at least one.
+func ReadKeys(file string) ([]Key, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the keys of the store: %w", err)
+	}
+	keys, err := ParseKeys(string(text))
+	if err == nil && len(keys) == 0 {
+		err = errors.New("there is no key in it")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys of the store in %s: %w", file, err)
+	}
+	return keys, nil
 }
 
 // keyID names a key in a file.

@@ -55,7 +55,7 @@ func TestEncryptPlainStore(t *testing.T) {
 	}
 	closeStore(t, s)
 	sealed := Config{Dir: dir, Keys: []Key{keyA}}
-	checkRefused(t, sealed, "AllowPlain")
+	checkRefused(t, sealed, "lyceum store rekey")
 	mixed := sealed
 	mixed.AllowPlain = true
 	s = openIn(t, mixed)

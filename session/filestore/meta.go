@@ -161,7 +161,7 @@ func admit(b *bolt.Bucket, cfg Config, v *vault) (dirty bool, err error) {
 	case mode == modePlain && v.keys == nil:
 		return false, nil
 	case mode == modePlain && !cfg.AllowPlain:
-		return false, errors.New("the file is plain but keys are given: allow plain values (AllowPlain) and run Rekey to encrypt it, or give no keys")
+		return false, errors.New("the file is plain but keys are given: encrypt it with lyceum store rekey, or give no keys")
 	case mode == modePlain:
 		v.plainOK = true
 		if err := b.Put(metaMode, []byte(modeMixed)); err != nil {
@@ -171,7 +171,7 @@ func admit(b *bolt.Bucket, cfg Config, v *vault) (dirty bool, err error) {
 	case v.keys == nil:
 		return false, fmt.Errorf("the file is encrypted: it needs %s", names(ids))
 	case mode == modeMixed && !cfg.AllowPlain:
-		return false, errors.New("the file is encrypted in part: allow plain values (AllowPlain) and run Rekey to finish")
+		return false, errors.New("the file is encrypted in part: finish with lyceum store rekey")
 	}
 	var missing []keyID
 	for _, id := range ids {

@@ -1,4 +1,4 @@
-package config
+package filestore
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ func TestParseKeys(t *testing.T) {
 		"lines": hex.EncodeToString(raw) + "\n\n" + base64.StdEncoding.EncodeToString(raw) + "\n",
 	} {
 		got, err := ParseKeys(text)
-		if err != nil || len(got) == 0 || !bytes.Equal(got[len(got)-1], raw) {
-			t.Errorf("%s: ParseKeys = %x, %v, want %x at the end", name, got, err, raw)
+		if err != nil || len(got) == 0 || got[len(got)-1] != Key(raw) {
+			t.Errorf("%s: ParseKeys = %v, %v, want %v at the end", name, got, err, Key(raw))
 		}
 	}
 	if got, err := ParseKeys(""); err != nil || len(got) != 0 {
