@@ -20,7 +20,7 @@ func layers() []string {
 			"internal/telemetry|internal/devidp|internal/reason/...+|internal/bridge|internal/load" +
 			" session/...|internal/identity/...|internal/lease/...",
 		// What a client is, may do and did.
-		"internal/client internal/policy|internal/audit|internal/notebook|internal/job|internal/alert internal/job/...",
+		"internal/client internal/policy|internal/audit|internal/limit|internal/notebook|internal/job|internal/alert internal/job/...",
 		// What a tool is, the families, the one list of them.
 		"tools tools/... tools/catalog",
 		// The faces: none of them knows another.
