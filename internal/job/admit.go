@@ -89,19 +89,27 @@ func errStopping() error {
 // admit lets e be found and, if it has a place, run. It fails when a drain
 // began since e was counted in.
 func (r *Runner) admit(e *entry) error {
+	start, err := r.enroll(e)
+	if start != nil {
+		start()
+	}
+	return err
+}
+
+// enroll is admit without the start of an e that has a place.
+func (r *Runner) enroll(e *entry) (start func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
-		return errStopping()
+		return nil, errStopping()
 	}
 	r.insertLocked(e)
 	if e.phase == running {
-		r.launchLocked(e, true)
-		return nil
+		return r.launchLocked(e, true), nil
 	}
 	e.tally.queue = append(e.tally.queue, e)
 	r.dispatchLocked(e.tally)
-	return nil
+	return nil, nil
 }
 
 func (r *Runner) insertLocked(e *entry) {
@@ -139,7 +147,7 @@ func (r *Runner) dispatchLocked(t *tally) {
 		e.mu.Lock()
 		e.rec.move(Running, now())
 		e.mu.Unlock()
-		r.launchLocked(e, false)
+		r.launchLocked(e, false)()
 		r.offerLocked(next)
 	}
 }
@@ -154,13 +162,6 @@ func (r *Runner) offerLocked(t *tally) {
 		t.ready = true
 		r.ready = append(r.ready, t)
 	}
-}
-
-// launchLocked gives e its goroutine. stored says that the store has it as
-// running already.
-func (r *Runner) launchLocked(e *entry, stored bool) {
-	r.live[e] = struct{}{}
-	go r.execute(e, stored) // Drain and Close wait for e.exited
 }
 
 // setPhaseLocked is the one place where counts change.

@@ -105,6 +105,7 @@ func (r *Runner) beginStop() (live []*entry, waiting int) {
 	for e := range r.live {
 		live = append(live, e)
 	}
+	r.endIdleLocked()
 	for _, t := range r.owners {
 		for _, e := range t.queue {
 			e.mu.Lock()

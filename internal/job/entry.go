@@ -47,6 +47,7 @@ type entry struct {
 	owner   session.Owner
 	tally   *tally
 	created time.Time
+	encodes bool            // Spec.Encodes
 	changed bool            // by its recovery; the store does not have it like that
 	ctx     context.Context // the run's, as the runner sees it
 	cancel  context.CancelCauseFunc

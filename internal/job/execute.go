@@ -10,26 +10,27 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
 
-// execute is the goroutine of one attempt. stored says that the store has it as
-// running already; otherwise that is written first, so that no process ever
-// takes an operation that has begun for one that has not.
-func (r *Runner) execute(e *entry, stored bool) {
-	defer r.exit(e)
+// execute makes one attempt. stored says that the store has it as running
+// already; otherwise that is written first, so that no process ever takes an
+// operation that has begun for one that has not. It returns w to the runner,
+// unless the operation ended the goroutine it was given.
+func (r *Runner) execute(e *entry, stored bool, w worker) {
+	ended := true
+	defer func() {
+		if ended {
+			w = nil
+		}
+		r.exit(e, w)
+	}()
 	if !stored {
 		if err := r.save(e); err != nil {
 			r.returned(e, nil, err)
+			ended = false
 			return
 		}
 	}
 	r.attempt(e)
-}
-
-// exit says that e has no goroutine any more.
-func (r *Runner) exit(e *entry) {
-	r.mu.Lock()
-	delete(r.live, e)
-	r.mu.Unlock()
-	close(e.exited)
+	ended = false
 }
 
 // attempt runs the operation once, unless it has to stop before.
@@ -79,7 +80,7 @@ func (r *Runner) enter(e *entry) (RunFunc, *Run, Job) {
 // and hands the result to whoever is to have it.
 func (r *Runner) returned(e *entry, result json.RawMessage, err error) {
 	cause := context.Cause(e.ctx)
-	result, tooBad := r.acceptResult(result, err)
+	result, tooBad := r.acceptResult(e, result, err)
 	if tooBad != nil {
 		err = tooBad
 	}
@@ -116,7 +117,7 @@ func (r *Runner) returned(e *entry, result json.RawMessage, err error) {
 }
 
 // acceptResult checks a result against what is kept.
-func (r *Runner) acceptResult(result json.RawMessage, err error) (json.RawMessage, error) {
+func (r *Runner) acceptResult(e *entry, result json.RawMessage, err error) (json.RawMessage, error) {
 	switch {
 	case err != nil:
 		return nil, nil
@@ -124,7 +125,7 @@ func (r *Runner) acceptResult(result json.RawMessage, err error) (json.RawMessag
 		return json.RawMessage("null"), nil
 	case len(result) > r.cfg.MaxResult:
 		return nil, coded(fault.TooLarge, "job_result_too_large", "the result has %d bytes: the limit is %d", len(result), r.cfg.MaxResult)
-	case !json.Valid(result):
+	case !e.encodes && !json.Valid(result):
 		return nil, errors.New("the operation's result is not JSON")
 	}
 	return result, nil

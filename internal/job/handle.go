@@ -34,12 +34,19 @@ func (h *Handle) Job() Job { return h.e.snapshot() }
 // process, when ctx ends first, and when the handle has no choice any more. The
 // caller still has to choose then; Inline may be called again.
 func (h *Handle) Inline(ctx context.Context, limit time.Duration) (Outcome, bool) {
+	return h.InlineUntil(ctx, limit, nil)
+}
+
+// InlineUntil is Inline for a caller that wants to choose when wake is closed,
+// too.
+func (h *Handle) InlineUntil(ctx context.Context, limit time.Duration, wake <-chan struct{}) (Outcome, bool) {
 	if limit > 0 {
 		timer := time.NewTimer(limit)
 		defer timer.Stop()
 		select {
 		case <-h.e.returned:
 		case <-timer.C:
+		case <-wake:
 		case <-ctx.Done():
 		}
 	}

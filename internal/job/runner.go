@@ -40,6 +40,10 @@ type Spec struct {
 	// fails, the job is not stored.
 	Late func() (json.RawMessage, error)
 
+	// Encodes says that what Run returns is JSON because it was just encoded, and
+	// need not be parsed to see that.
+	Encodes bool
+
 	Run RunFunc
 }
 
@@ -66,6 +70,7 @@ type Runner struct {
 	bytes     int64               // of retained jobs
 	ready     []*tally            // owners whose next job may run, in turn
 	live      map[*entry]struct{} // those with a goroutine
+	idle      []worker            // goroutines without a job, the last one first
 	deadlines deadlines
 	unsaved   map[*entry]struct{} // the store does not hold what it should
 	unerased  map[*entry]struct{} // the store holds what it should not
@@ -103,6 +108,7 @@ func (r *Runner) Start(ctx context.Context, spec Spec) (*Handle, error) {
 		return nil, err
 	}
 	e := r.newEntry(r.newRecord(spec), spec.Run, spec.Late)
+	e.encodes = spec.Encodes
 	if err := r.reserve(e); err != nil {
 		r.counters.refused.Add(1)
 		return nil, err

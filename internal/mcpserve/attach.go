@@ -11,9 +11,6 @@ import (
 	"github.com/lyceum-mcp/lyceum/tools"
 )
 
-// errLost wakes a request of an older revision whose connection is gone.
-var errLost = errors.New("the connection was lost")
-
 // keepRetry is the time between two attempts to make a job of a call that takes
 // longer than the client is to wait.
 const keepRetry = time.Second
@@ -29,6 +26,7 @@ func (c *toolCall) attached(ctx context.Context) {
 	}
 	h, err := c.s.Jobs.Start(ctx, job.Spec{
 		Owner: t.owner, Operation: t.spec.Name, SessionID: t.sessionID, Seed: *t.call.SeedHint, Run: t.run, Late: t.input,
+		Encodes: true, // an envelope
 	})
 	defer t.drop()
 	if err != nil {
@@ -41,15 +39,13 @@ func (c *toolCall) attached(ctx context.Context) {
 // await waits for the job until the client is to wait no longer, and then leaves
 // it to its owner, or to nobody if its request was canceled.
 func (c *toolCall) await(ctx context.Context, h *job.Handle) {
-	wait, limit := ctx, c.s.cfg.InlineLimit
+	limit := c.s.cfg.InlineLimit
+	var lost <-chan struct{}
 	if c.lost != nil {
-		lost, wake := context.WithCancelCause(ctx)
-		defer wake(nil)
-		defer context.AfterFunc(c.lost, func() { wake(errLost) })()
-		wait = lost
+		lost = c.lost.Done()
 	}
 	for {
-		if out, done := h.Inline(wait, limit); done {
+		if out, done := h.InlineUntil(ctx, limit, lost); done {
 			c.deliver(out)
 			return
 		}
@@ -66,7 +62,7 @@ func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 			return
 		}
 		c.s.Log.WarnContext(ctx, "a long call cannot be kept as a job", "tool", c.spec.Name, "job", h.ID(), "error", err)
-		wait, limit = ctx, keepRetry
+		lost, limit = nil, keepRetry
 	}
 }
 
