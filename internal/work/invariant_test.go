@@ -69,11 +69,14 @@ func check(t interface{ Errorf(string, ...any) }, q *queue) {
 			switch {
 			case k.eligible():
 				want = onReady
-			case w == 0:
+			case w == 0 && (k.turns == 0 || k.start > n.clock):
 				want = onIdle
 			}
 			if k.where != want {
 				t.Errorf("node %s %q is on shelf %d, want %d", n.key, key, k.where, want)
+			}
+			if under := turnsOf(q, k); k.turns != under {
+				t.Errorf("node %s %q counts %d turns under way, has %d", n.key, key, k.turns, under)
 			}
 			if k.where == onIdle && k.start <= n.clock {
 				t.Errorf("node %q is kept without a debt", key)
@@ -162,4 +165,14 @@ func empty(t interface{ Errorf(string, ...any) }, q *queue) {
 	if q.root.waiting != 0 || q.running != 0 || len(q.accounts) > 1 || q.arrivals.head != nil {
 		t.Errorf("left over: %d waiting, %d running, %d accounts", q.root.waiting, q.running, len(q.accounts))
 	}
+}
+
+// turnsOf counts the turns under way that n was charged for.
+func turnsOf(q *queue, n *node) (turns int) {
+	for j := q.slots.head; j != nil; j = j.link[inSlots].next {
+		if j.path[n.depth] == n && j.lives[n.depth] == n.life {
+			turns++
+		}
+	}
+	return turns
 }

@@ -157,7 +157,7 @@ func (m *model) tidy(now int64) {
 		p.ready = ready
 		nobody := len(m.queued(path)) == 0
 		lone := len(m.queued(up)) == 0
-		if nobody && (lone || p.start <= m.clocks[up]) {
+		if nobody && (lone || p.start <= m.clocks[up] && !m.owes(p)) {
 			delete(m.parties, path)
 		}
 		if nobody {
@@ -167,6 +167,11 @@ func (m *model) tidy(now int64) {
 	if len(m.queued("")) == 0 {
 		clear(m.clocks)
 	}
+}
+
+// owes reports whether a turn is under way that p was charged for.
+func (m *model) owes(p *party) bool {
+	return slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return slices.Contains(j.paid[:], p) })
 }
 
 // best returns the ready child of path with the least start.

@@ -11,7 +11,9 @@ const (
 
 // A node is a party that shares turns with its siblings: a lane, a tenant in a
 // lane, a subject of a tenant or a session of a subject. It lives while
-// something waits below it, and as long as its debt matters to its siblings.
+// something waits below it, as long as its debt matters to its siblings, and
+// while a turn that it was charged for lasts: to forget it sooner would make the
+// party pay for that turn once more when it ends.
 type node struct {
 	key     string
 	parent  *node
@@ -20,6 +22,7 @@ type node struct {
 	life    uint64   // grows when its debts are forgotten; a struct has many lives
 	lane    Lane     // atLane
 	account *account // atTenant: the tenant's counts over all lanes
+	turns   int      // under way, and charged to this life
 
 	// A node's place among its siblings.
 	start int64 // virtual start of its next turn on the parent's clock
@@ -49,7 +52,7 @@ const (
 type shelf uint8
 
 const (
-	onNone shelf = iota // nobody waits, or the tenant may not run more
+	onNone shelf = iota // a turn is under way and nobody waits, or the tenant may not run more
 	onReady
 	onIdle
 )
@@ -126,6 +129,7 @@ func (q *queue) forget(n *node) {
 // another one.
 func (q *queue) recycle(n *node) {
 	n.life++
+	n.turns = 0
 	n.parent, n.account, n.key = nil, nil, ""
 	if len(q.spares) < maxSpares && !n.wide {
 		q.spares = append(q.spares, n)
@@ -135,8 +139,18 @@ func (q *queue) recycle(n *node) {
 // prune drops the idle children that the clock has caught up with.
 func (q *queue) prune(n *node) {
 	for len(n.idle) > 0 && n.idle[0].start <= n.clock {
-		q.drop(n.idle[0])
+		q.leave(n.idle[0])
 	}
+}
+
+// leave drops n, below which nobody waits, unless a turn of it is under way: then
+// it is kept off the shelves.
+func (q *queue) leave(n *node) {
+	if n.turns > 0 {
+		n.take()
+		return
+	}
+	q.drop(n)
 }
 
 // child returns parent's child on j's path, a new one without debt if need be.
@@ -207,7 +221,7 @@ func (q *queue) shelve(n *node, now int64) {
 		n.where = onIdle
 		n.parent.idle.push(n)
 	default:
-		q.drop(n)
+		q.leave(n)
 	}
 }
 

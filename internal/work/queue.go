@@ -256,6 +256,7 @@ func (q *queue) charge(j *job, session *node, aged bool) {
 	for n := session; n != q.root; n = n.parent {
 		j.path[n.depth], j.lives[n.depth] = n, n.life
 		clock := n.start
+		n.turns++
 		n.charge(j.charged)
 		switch {
 		case n.depth == atSession:
@@ -279,6 +280,8 @@ func (q *queue) settle(j *job, used, now int64) {
 		n, due := j.path[depth], used-j.charged
 		if n == nil || n.life != j.lives[depth] {
 			n, due = q.child(parent, j), used // the charge has been forgotten
+		} else {
+			n.turns--
 		}
 		n.charge(due)
 		q.shelve(n, now)

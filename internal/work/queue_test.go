@@ -369,3 +369,34 @@ func TestNothingRemembered(t *testing.T) {
 		t.Errorf("%d spare nodes, want at most %d", n, maxSpares)
 	}
 }
+
+// A turn that the clock overtakes while it lasts is charged once: it must not
+// cost the party its next turn, which was the case when its mark was forgotten.
+func TestTurnIsChargedOnce(t *testing.T) {
+	q := newQueue(testPolicy())
+	cost := q.policy.quantum
+	job := func(path string) *job {
+		j := newJob(path, Interactive)
+		j.cost = cost
+		return j
+	}
+	quiet, other := job("quiet"), job("flood")
+	if !q.start(other, 0) { // on the second slot
+		t.Fatal("no slot")
+	}
+	for range 8 {
+		q.push(job("flood"), 0)
+	}
+	q.push(quiet, 0)
+	for q.pop(0) != quiet { // the flooder came first
+	}
+	// The flooder's turns end meanwhile, one after the other, and others of it begin.
+	q.yield(other, cost, cost/2)
+	q.pop(cost / 2)
+	check(t, q)
+	q.yield(quiet, cost, cost)
+	check(t, q)
+	if next := q.pop(cost); next != quiet {
+		t.Errorf("the turn after goes to %s: it has had as much as quiet, and more is under way", next.tenant)
+	}
+}
