@@ -22,7 +22,7 @@ FUZZ     ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check vet fmt fix lint bench bench-sessions simulate fuzz generate clean
+.PHONY: help run build test check vet fmt fix lint bench bench-sessions soak-sessions simulate fuzz generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,8 +58,14 @@ lint: ## staticcheck and golangci-lint
 bench: ## run the benchmarks of the hot paths COUNT times; feed two outputs to benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCH_PACKAGES)
 
+prove: ## fairness, overload and batch on the real server, 5 rounds on an idle machine of 2 cores
+	$(GO) test ./cmd/lyceum -run TestProve -count=1 -v -timeout 30m -args -prove=5
+
 bench-sessions: ## open 100,000 sessions, hold them idle, let them expire: what one costs
 	$(GO) test ./internal/app -run TestCapacity -count=1 -v -timeout 30m -capacity 100000
+
+soak-sessions: ## a million operations: one tenant floods beside quiet ones, over a file
+	$(GO) test ./session -run TestFloodBesideQuietTenants -count=1 -v -timeout 30m -args -ops=1000000
 
 simulate: ## play the queue in virtual time, print the tables and renew those in docs
 	$(GO) test ./internal/work -run TestSimulate -count=1 -v -args -simulate.docs=$(CURDIR)/docs

@@ -74,6 +74,7 @@ type Call struct {
 	warnings []Warning
 	next     []Next
 	resource string
+	objects  int // ids made by ObjectID
 }
 
 // Seed returns the seed of this call. It is random, and reported, when the

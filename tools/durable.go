@@ -2,10 +2,15 @@ package tools
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"encoding/json"
+	"fmt"
+	"strings"
 
 	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/work"
+	"github.com/lyceum-mcp/lyceum/session"
 )
 
 // Durable is a call's life beyond its request: what it saves survives the
@@ -37,6 +42,30 @@ type Durable interface {
 // ErrCheckpointed is what an operation returns when it has saved all it needs to
 // go on in another process.
 var ErrCheckpointed = job.ErrCheckpointed
+
+// ObjectID returns an id for an object that the call makes in its session: random,
+// and the same in each attempt of a durable call, which so finds what an attempt
+// before it has stored. It must be called in the same order each time.
+func (c *Call) ObjectID(prefix string) string {
+	run, ok := c.Durable.(interface{ ID() job.ID })
+	if !ok {
+		return session.NewObjectID(prefix)
+	}
+	c.objects++
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d", run.ID(), prefix, c.objects))
+	random := session.NewObjectID(prefix)
+	text := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])) // the letters and as many of them as a random id has
+	at := strings.LastIndexByte(random, '_') + 1
+	return random[:at] + text[:len(random)-at]
+}
+
+// Attempt names the durable call, the same in each attempt; "" for any other.
+func (c *Call) Attempt() string {
+	if run, ok := c.Durable.(interface{ ID() job.ID }); ok {
+		return string(run.ID())
+	}
+	return ""
+}
 
 // Fan calls f for every i below n, on as many cores as the scheduler can spare,
 // and returns when all have returned; see work.Fan. Results must not depend on

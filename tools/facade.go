@@ -42,6 +42,7 @@ type Request struct {
 	SessionID       string
 	Parameters      json.RawMessage
 	NoNext          bool // advanced.generateNextSteps was false
+	Batch           bool // advanced.lane was batch: the call makes way for those of the interactive lane
 	IdempotencyKey  string
 	ExpectedVersion *uint64
 	Seed            *uint64
@@ -66,6 +67,8 @@ type advanced struct {
 	AutoProgress      bool `json:"autoProgress" default:"false"`
 	SaveToSession     bool `json:"saveToSession" default:"true"`
 	GenerateNextSteps bool `json:"generateNextSteps" default:"true" doc:"Propose follow-up calls."`
+
+	Lane string `json:"lane" default:"interactive" enum:"interactive|batch" doc:"batch: compute when nobody waits who is in a hurry."`
 }
 
 // NewFacade returns clear_thought for r.
@@ -257,7 +260,7 @@ func (f *Facade) Decode(arguments json.RawMessage) (*Request, error) {
 	}
 	r := &Request{
 		Tool: t, Prompt: in.Prompt, Context: in.Context, SessionID: in.SessionID,
-		Parameters: in.Parameters, NoNext: !in.Advanced.GenerateNextSteps,
+		Parameters: in.Parameters, NoNext: !in.Advanced.GenerateNextSteps, Batch: in.Advanced.Lane == "batch",
 		IdempotencyKey: in.IdempotencyKey, ExpectedVersion: in.ExpectedVersion, Seed: in.Seed,
 		Warnings: d.unknown,
 	}

@@ -59,6 +59,14 @@ func (m *model) add(j *job) *modelJob {
 	return mj
 }
 
+// move puts j into another lane.
+func (j *modelJob) move(to Lane) {
+	for d, path := range j.path {
+		j.path[d] = to.String() + strings.TrimPrefix(path, j.lane.String())
+	}
+	j.lane = to
+}
+
 func parent(path string) string {
 	return path[:max(0, strings.LastIndexByte(path, '/'))]
 }
@@ -433,8 +441,10 @@ func queueAgainstModel(t *rapid.T) {
 			u := used()
 			j.cost = p.quantum
 			twin[j].cost = p.quantum
-			q.yield(j, u, now)
+			to := rapid.SampledFrom([]Lane{j.lane, j.lane, Interactive, Batch, Admin}).Draw(t, "to")
+			q.yield(j, u, now, to)
 			m.settle(twin[j], u, now)
+			twin[j].move(to)
 			m.arrive(twin[j], resuming)
 			m.tidy(now)
 			queued = append(queued, j)
@@ -460,7 +470,9 @@ func queueAgainstModel(t *rapid.T) {
 			j := takeOne(&away)
 			j.cost = p.quantum
 			twin[j].cost = p.quantum
-			q.back(j, now)
+			to := rapid.SampledFrom([]Lane{j.lane, j.lane, Interactive, Batch, Admin}).Draw(t, "to")
+			q.back(j, now, to)
+			twin[j].move(to)
 			m.arrive(twin[j], resuming)
 			m.tidy(now)
 			queued = append(queued, j)

@@ -202,18 +202,18 @@ func (q *queue) remove(j *job, now int64) {
 }
 
 // yield takes j, which ran for used, off its slot and makes it wait for its
-// next turn.
-func (q *queue) yield(j *job, used, now int64) {
+// next turn in lane.
+func (q *queue) yield(j *job, used, now int64, lane Lane) {
 	q.settle(j, used, now)
 	q.stop(j)
 	a := j.account
-	q.back(j, now)
+	q.back(j, now, lane)
 	q.crowd(a, now)
 }
 
-// back makes j, which has had a turn and is done, wait for another one.
-func (q *queue) back(j *job, now int64) {
-	j.account = q.open(j.tenant)
+// back makes j, which has had a turn and is done, wait for another one in lane.
+func (q *queue) back(j *job, now int64, lane Lane) {
+	j.account, j.lane = q.open(j.tenant), lane
 	j.state, j.since = resuming, now
 	q.hook(j, q.find(j, atSubject), now)
 }

@@ -69,7 +69,7 @@ func turns(t *testing.T, q *queue, now *int64, n int, used int64, endless ...*jo
 		order += j.tenant
 		*now += used
 		if slices.Contains(endless, j) {
-			q.yield(j, used, *now)
+			q.yield(j, used, *now, j.lane)
 		} else {
 			q.done(j, used, *now)
 		}
@@ -91,7 +91,7 @@ func TestChargedByUse(t *testing.T) {
 			used = 10_000
 		}
 		now += used
-		q.yield(j, used, now)
+		q.yield(j, used, now, j.lane)
 	}
 	// The heavy job had one turn and the light one seven: three more for it.
 	if got := turns(t, q, &now, 4, 1_000, heavy, light); got != "lllh" {
@@ -162,7 +162,7 @@ func TestResumedFirst(t *testing.T) {
 				now += 1_000
 				switch {
 				case got == other, got == j && turn < 9:
-					q.yield(got, 1_000, now)
+					q.yield(got, 1_000, now, got.lane)
 				case got == j:
 					q.done(got, 1_000, now)
 				default:
@@ -182,8 +182,8 @@ func TestOldestResumedFirst(t *testing.T) {
 	q.push(second, 0)
 	q.pop(0)
 	q.pop(0)
-	q.yield(second, 10, 10)
-	q.yield(first, 10, 10)
+	q.yield(second, 10, 10, second.lane)
+	q.yield(first, 10, 10, first.lane)
 	if got := q.pop(10); got != first {
 		t.Error("the job that started later is resumed first")
 	}
@@ -212,7 +212,7 @@ func TestMaxRunningPerTenant(t *testing.T) {
 	if got := q.pop(5); got != inter[2] {
 		t.Errorf("got %v, want the third interactive job", got)
 	}
-	q.yield(inter[2], 5, 10)
+	q.yield(inter[2], 5, 10, inter[2].lane)
 	check(t, q)
 	for _, j := range []*job{inter[2], batch} {
 		q.remove(j, 10)
@@ -268,7 +268,7 @@ func TestBounds(t *testing.T) {
 	}
 	// Jobs that have had a turn, and helpers, take no place.
 	j := q.pop(0)
-	q.yield(j, 1, 1)
+	q.yield(j, 1, 1, j.lane)
 	helper := newJob("x/u", Interactive)
 	helper.helper = true
 	q.push(helper, 1)
@@ -391,10 +391,10 @@ func TestTurnIsChargedOnce(t *testing.T) {
 	for q.pop(0) != quiet { // the flooder came first
 	}
 	// The flooder's turns end meanwhile, one after the other, and others of it begin.
-	q.yield(other, cost, cost/2)
+	q.yield(other, cost, cost/2, other.lane)
 	q.pop(cost / 2)
 	check(t, q)
-	q.yield(quiet, cost, cost)
+	q.yield(quiet, cost, cost, quiet.lane)
 	check(t, q)
 	if next := q.pop(cost); next != quiet {
 		t.Errorf("the turn after goes to %s: it has had as much as quiet, and more is under way", next.tenant)

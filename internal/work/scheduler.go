@@ -131,13 +131,15 @@ func (s *Scheduler) Acquire(ctx context.Context, c Claim) (*Ticket, error) {
 	case c.Lane >= lanes:
 		return nil, fault.Newf(fault.Internal, "work: lane %d, want %s, %s or %s", c.Lane, Interactive, Batch, Admin)
 	}
-	return s.acquire(ctx, &c, false)
+	return s.acquire(ctx, &c, nil)
 }
 
-// acquire waits for a first turn. A helper works for a call that runs already:
-// it waits without an end, and the figures count calls only.
-func (s *Scheduler) acquire(ctx context.Context, c *Claim, helper bool) (*Ticket, error) {
-	t := &Ticket{s: s, ctx: ctx}
+// acquire waits for a first turn. A helper works for lead, which runs already: it
+// waits without an end, and the figures count calls only.
+func (s *Scheduler) acquire(ctx context.Context, c *Claim, lead *Ticket) (*Ticket, error) {
+	helper := lead != nil
+	t := &Ticket{s: s, ctx: ctx, lead: lead}
+	t.lane.Store(int32(c.Lane))
 	t.job.tenant, t.job.subject, t.job.session = c.Tenant, c.Subject, c.Session
 	t.job.lane, t.job.helper = c.Lane, helper
 	t.job.owner = t

@@ -163,7 +163,7 @@ func (s *sim) endTurn(c *simCall) bool {
 		delete(s.byJob, c.job)
 		s.ended = append(s.ended, c)
 	case used >= s.quantum && s.q.root.waiting > 0 && !c.by.solid:
-		s.q.yield(c.job, used, s.now)
+		s.q.yield(c.job, used, s.now, c.job.lane)
 		c.left -= used
 		s.wait(c)
 	default:

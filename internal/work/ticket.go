@@ -2,6 +2,7 @@ package work
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
@@ -26,6 +27,9 @@ type Ticket struct {
 	next    *Ticket         // in a chain of tickets to wake
 	trial   *trial          // measures the call for the ceiling; made before the first turn, nil without
 	refused *fault.Error    // why it was pushed out; set before the token that tells it
+
+	lead *Ticket      // whom it helps, see Fan; nil if it is nobody's helper
+	lane atomic.Int32 // where it and its helpers compute from their next turn on; see Move
 
 	turn chan struct{} // one token when the turn has come, or refused is set; made before the first wait
 
@@ -90,7 +94,7 @@ func (t *Ticket) giveWay(ctx context.Context, now int64) error {
 	s.mu.Lock()
 	s.turns[t.job.lane].add(used)
 	s.lost.returned(t)
-	s.q.yield(&t.job, used, now)
+	s.q.yield(&t.job, used, now, t.wants())
 	return t.unlockAndWait(ctx, now)
 }
 
@@ -148,7 +152,7 @@ func (t *Ticket) rest(ctx context.Context, wait func()) error {
 		s.mu.Unlock()
 		return err
 	}
-	s.q.back(&t.job, now)
+	s.q.back(&t.job, now, t.wants())
 	return t.unlockAndWait(ctx, now)
 }
 
@@ -212,12 +216,30 @@ func (t *Ticket) Watch(ctx context.Context) {
 	t.s.mu.Unlock()
 }
 
+// Move says that the computation, and what helps it, belongs to another lane
+// from its next turn on: a call whose caller has stopped waiting at the line can
+// make room for those who do. It may be called from any goroutine. A lane that
+// does not queue, or is none, is ignored.
+func (t *Ticket) Move(lane Lane) {
+	if t != nil && lane != Inline && lane < lanes {
+		t.lane.Store(int32(lane))
+	}
+}
+
+// wants returns the lane of the next turn.
+func (t *Ticket) wants() Lane {
+	if t.lead != nil {
+		t = t.lead
+	}
+	return Lane(t.lane.Load())
+}
+
 // another waits for a further ticket on t's behalf, for as long as ctx lasts.
 // The helper of a nil ticket needs none.
 func (t *Ticket) another(ctx context.Context) (*Ticket, error) {
 	if t == nil {
 		return nil, nil
 	}
-	c := Claim{Tenant: t.job.tenant, Subject: t.job.subject, Session: t.job.session, Lane: t.job.lane}
-	return t.s.acquire(ctx, &c, true)
+	c := Claim{Tenant: t.job.tenant, Subject: t.job.subject, Session: t.job.session, Lane: t.wants()}
+	return t.s.acquire(ctx, &c, t)
 }

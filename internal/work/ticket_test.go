@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -220,5 +221,52 @@ func TestResumedCallsHaveNoMaxWait(t *testing.T) {
 		}
 		ticket.Release()
 		wg.Wait()
+	})
+}
+
+// A call that moves to the batch lane makes way for interactive ones from its
+// next turn on, with what helps it.
+func TestMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Config{Tickets: 1})
+		ctx := t.Context()
+		long, err := s.Acquire(ctx, Claim{Tenant: "a", Lane: Interactive})
+		if err != nil {
+			t.Fatal(err)
+		}
+		long.Move(Inline) // no lane to compute in
+		long.Move(lanes)
+		var turns []string
+		var wg sync.WaitGroup
+		for _, tenant := range []string{"b", "c"} {
+			wg.Go(func() {
+				ticket, err := s.Acquire(ctx, Claim{Tenant: tenant, Lane: Interactive})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				turns = append(turns, tenant)
+				time.Sleep(5 * DefaultQuantum)
+				ticket.Release()
+			})
+			synctest.Wait()
+		}
+		long.Move(Batch)
+		time.Sleep(2 * DefaultQuantum)
+		if err := long.Yield(ctx); err != nil {
+			t.Fatal(err)
+		}
+		turns = append(turns, "a")
+		wg.Wait()
+		if got := strings.Join(turns, " "); got != "b c a" {
+			t.Errorf("turns: %s, want b c a", got)
+		}
+		if n := s.Stats().Lanes[1].Running; n != 1 {
+			t.Errorf("%d batch calls run, want 1", n)
+		}
+		if helping := long.wants(); helping != Batch {
+			t.Errorf("what helps it waits in lane %s, want batch", helping)
+		}
+		long.Release()
 	})
 }

@@ -28,6 +28,7 @@ type Decision struct {
 	InformationGaps []GapInput        `json:"informationGaps,omitempty"`
 	Iteration       int               `json:"iteration"`
 	Last            Verdict           `json:"last"`
+	Attempt         string            `json:"attempt,omitempty"` // the durable call that committed it, to find that out should it run again
 }
 
 // Verdict is the outcome of the last analysis in short.
@@ -75,9 +76,18 @@ func unknown(id string) error {
 // analysed is not what is stored.
 func keep(ctx context.Context, c *tools.Call, id string, version uint64, d *Decision, res *decision.Result) (string, error) {
 	if id == "" {
-		id = session.NewObjectID("decision")
+		id = c.ObjectID("decision")
+	}
+	stored, at, err := decisions.Key(id).ReadVersion(c.Session)
+	if err != nil {
+		return "", err
+	}
+	if attempt := c.Attempt(); at != 0 && attempt != "" && stored.Attempt == attempt {
+		*d = stored // by an attempt that did not live to answer
+		return id, nil
 	}
 	d.Iteration++
+	d.Attempt = c.Attempt()
 	d.Last = Verdict{Method: res.Method, Recommendation: res.Recommendation, Tied: res.Tied, Next: res.Next, Seed: c.Seed()}
 	return id, decisions.Key(id).Commit(ctx, c.Session, version, *d)
 }
@@ -105,6 +115,7 @@ func get(c *tools.Call, out Output) (Output, error) {
 	if err != nil {
 		return out, err
 	}
+	d.Attempt = ""
 	out.Decision = &d
 	return out, nil
 }
