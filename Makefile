@@ -22,7 +22,7 @@ FUZZ     ?= .
 FUZZTIME ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check vet fmt fix lint bench bench-sessions soak-sessions simulate fuzz generate clean
+.PHONY: help run build test check vet fmt fix lint bench bench-sessions prove soak-sessions simulate fuzz generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
