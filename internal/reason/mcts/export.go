@@ -3,8 +3,11 @@ package mcts
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
 )
 
 // Format is a form in which a Tree can be exported.
@@ -105,4 +108,30 @@ func mermaidText(content string) string {
 // backslash starts an escape.
 func dotText(content string) string {
 	return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(label(content))
+}
+
+// Graph returns the tree as a graph for drawing.
+func (t *Tree) Graph() graph.Graph {
+	id := func(i int) string { return "n" + strconv.Itoa(i) }
+	var g graph.Graph
+	for i := range t.Nodes {
+		n := &t.Nodes[i]
+		node := graph.Node{ID: id(i), Label: n.Content, Attrs: map[string]string{"N": strconv.FormatInt(n.Visits, 10)}}
+		if n.Visits > 0 {
+			node.Attrs["Q"] = strconv.FormatFloat(n.Mean, 'f', 3, 64)
+		}
+		switch {
+		case n.Terminal:
+			node.Kind = "completed"
+		case i == 0:
+			node.Kind = "root"
+		case n.Ticket != 0:
+			node.Kind = "active"
+		}
+		g.Nodes = append(g.Nodes, node)
+		for _, c := range n.Children {
+			g.Edges = append(g.Edges, graph.Edge{From: id(i), To: id(c)})
+		}
+	}
+	return g
 }

@@ -1,0 +1,223 @@
+// Package graph draws directed graphs as Mermaid, DOT or SVG text.
+//
+// A Graph is a plain value that searches and thought graphs export. Labels come
+// from clients: whatever they hold, a drawing has the nodes and edges of the
+// graph and nothing else.
+package graph
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+)
+
+// Bounds of a drawing. A larger graph is drawn in part.
+const (
+	DefaultNodes = 200
+	MaxNodes     = 1000
+	maxEdges     = 4 // for each node drawn
+	labelRunes   = 80
+	maxAttrs     = 6
+)
+
+// Node is a node of a Graph.
+type Node struct {
+	ID    string            `json:"id"`
+	Label string            `json:"label"`
+	Kind  string            `json:"kind,omitempty"`
+	Attrs map[string]string `json:"attrs,omitempty"` // shown below the label, sorted by key
+}
+
+// Edge is an edge of a Graph.
+type Edge struct {
+	From  string `json:"from"`
+	To    string `json:"to"`
+	Label string `json:"label,omitempty"`
+	Kind  string `json:"kind,omitempty"`
+}
+
+// Graph is a directed graph. The order of its parts is kept in every drawing.
+type Graph struct {
+	Nodes []Node `json:"nodes"`
+	Edges []Edge `json:"edges"`
+}
+
+// Format is a form of drawing.
+type Format string
+
+// The formats.
+const (
+	Mermaid Format = "mermaid"
+	DOT     Format = "dot"
+	SVG     Format = "svg"
+)
+
+// Omitted says how much of a graph a drawing left out.
+type Omitted struct {
+	Nodes int `json:"nodes,omitempty"`
+	Edges int `json:"edges,omitempty"`
+}
+
+// Validate refuses a graph with two nodes of one id, or an edge to no node. The
+// error is of kind fault.Invalid.
+func (g Graph) Validate() error {
+	seen := make(map[string]bool, len(g.Nodes))
+	for i, n := range g.Nodes {
+		if seen[n.ID] {
+			return fault.Newf(fault.Invalid, "nodes[%d].id: %.64q is used already; expected an id of its own", i, n.ID)
+		}
+		seen[n.ID] = true
+	}
+	for i, e := range g.Edges {
+		if !seen[e.From] || !seen[e.To] {
+			return fault.Newf(fault.Invalid, "edges[%d]: %.64q to %.64q; expected ids of nodes", i, e.From, e.To)
+		}
+	}
+	return nil
+}
+
+// Draw renders g with at most limit nodes, 1 to MaxNodes, or DefaultNodes for 0,
+// and four edges for each. What is left out is counted, and said in the drawing.
+// Time is linear in the size of g, except for SVG, which lays out what it draws.
+func (g Graph) Draw(f Format, limit int) (string, Omitted, error) {
+	if limit == 0 {
+		limit = DefaultNodes
+	}
+	if limit < 1 || limit > MaxNodes {
+		return "", Omitted{}, fault.Newf(fault.Invalid, "limit: %d; expected 1 to %d", limit, MaxNodes)
+	}
+	if err := g.Validate(); err != nil {
+		return "", Omitted{}, err
+	}
+	part, left := g.prune(limit)
+	d := part.number()
+	note := ""
+	if left != (Omitted{}) {
+		note = fmt.Sprintf("left out: %d nodes, %d edges", left.Nodes, left.Edges)
+	}
+	switch f {
+	case Mermaid:
+		return d.mermaid(note), left, nil
+	case DOT:
+		return d.dot(note), left, nil
+	case SVG:
+		return d.svg(note), left, nil
+	}
+	return "", Omitted{}, fault.Newf(fault.Invalid, "format: %.32q; expected mermaid, dot or svg", string(f))
+}
+
+// prune keeps the nodes that breadth-first search meets first, from the nodes
+// without incoming edges and then from the others, in their order.
+func (g Graph) prune(limit int) (Graph, Omitted) {
+	edges := min(len(g.Edges), maxEdges*limit)
+	if len(g.Nodes) <= limit && edges == len(g.Edges) {
+		return g, Omitted{}
+	}
+	index := make(map[string]int, len(g.Nodes))
+	for i, n := range g.Nodes {
+		index[n.ID] = i
+	}
+	next := make([][]int, len(g.Nodes))
+	entered := make([]bool, len(g.Nodes))
+	for _, e := range g.Edges {
+		from, to := index[e.From], index[e.To]
+		next[from] = append(next[from], to)
+		entered[to] = entered[to] || from != to
+	}
+	keep := make([]bool, len(g.Nodes))
+	var queue []int
+	visit := func(i int) {
+		if !keep[i] && len(queue) < limit {
+			keep[i] = true
+			queue = append(queue, i)
+		}
+	}
+	for i := range g.Nodes {
+		if !entered[i] {
+			visit(i)
+		}
+	}
+	at := 0
+	spread := func() {
+		for ; at < len(queue); at++ {
+			for _, to := range next[queue[at]] {
+				visit(to)
+			}
+		}
+	}
+	spread()
+	for i := range g.Nodes {
+		visit(i)
+		spread()
+	}
+	var part Graph
+	for i, n := range g.Nodes {
+		if keep[i] {
+			part.Nodes = append(part.Nodes, n)
+		}
+	}
+	for _, e := range g.Edges {
+		if keep[index[e.From]] && keep[index[e.To]] && len(part.Edges) < edges {
+			part.Edges = append(part.Edges, e)
+		}
+	}
+	return part, Omitted{len(g.Nodes) - len(part.Nodes), len(g.Edges) - len(part.Edges)}
+}
+
+// drawing is a graph with numbers for ids.
+type drawing struct {
+	nodes []Node
+	edges []arc
+}
+
+type arc struct {
+	from, to int
+	edge     Edge
+}
+
+func (g Graph) number() *drawing {
+	d := &drawing{nodes: g.Nodes}
+	index := make(map[string]int, len(g.Nodes))
+	for i, n := range g.Nodes {
+		index[n.ID] = i
+	}
+	for _, e := range g.Edges {
+		d.edges = append(d.edges, arc{index[e.From], index[e.To], e})
+	}
+	return d
+}
+
+// lines returns the text of a node: its label, then its attributes.
+func (n Node) lines() []string {
+	out := []string{line(n.Label)}
+	var attrs []string
+	for _, k := range slices.Sorted(maps.Keys(n.Attrs)) {
+		if len(attrs) < maxAttrs {
+			attrs = append(attrs, line(k+"="+n.Attrs[k]))
+		}
+	}
+	if len(attrs) > 0 {
+		out = append(out, line(strings.Join(attrs, " ")))
+	}
+	return out
+}
+
+// line returns a text as one line of bounded length, of characters that print.
+func line(text string) string {
+	// Four bytes a rune: more is never shown, however long the text.
+	cut := text
+	if most := 8 * labelRunes; len(cut) > most {
+		cut = strings.ToValidUTF8(cut[:most], "")
+	}
+	s := strings.Join(strings.FieldsFunc(cut, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
+	if r := []rune(s); len(r) > labelRunes {
+		return string(r[:labelRunes-1]) + "…"
+	} else if len(cut) < len(text) {
+		return s + "…"
+	}
+	return s
+}

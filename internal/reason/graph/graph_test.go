@@ -1,0 +1,217 @@
+package graph
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
+)
+
+func random(rng *rand.Rand, n, m int) Graph {
+	var g Graph
+	for i := range n {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint("x", i), Label: strings.Repeat("word ", rng.IntN(12))})
+	}
+	for range m {
+		g.Edges = append(g.Edges, Edge{From: fmt.Sprint("x", rng.IntN(n)), To: fmt.Sprint("x", rng.IntN(n))})
+	}
+	return g
+}
+
+// elements counts the elements of an SVG document by name.
+func elements(t *testing.T, svg string) map[string]int {
+	t.Helper()
+	counts := map[string]int{}
+	d := xml.NewDecoder(strings.NewReader(svg))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return counts
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, svg)
+		}
+		if s, ok := token.(xml.StartElement); ok {
+			counts[s.Name.Local]++
+		}
+	}
+}
+
+var hostile = []string{
+	`"]; x --> y`, "a\n  n9[\"b\"]", `</text><script>alert(1)</script>`, `\N "quoted" \`, "%% comment", "#quot; &amp; <br/>", "\x00\x1b\ufffe", "日本語のとても長いラベル", strings.Repeat("x", 5000), "]]>", "",
+}
+
+func TestLabelsStayLabels(t *testing.T) {
+	var g Graph
+	for i, text := range hostile {
+		g.Nodes = append(g.Nodes, Node{ID: text + fmt.Sprint(i), Label: text, Kind: text, Attrs: map[string]string{text: text}})
+		g.Edges = append(g.Edges, Edge{From: text + fmt.Sprint(i), To: g.Nodes[0].ID, Label: text, Kind: text})
+	}
+	n := len(hostile)
+	mermaid, left, err := g.Draw(Mermaid, 0)
+	if err != nil || left != (Omitted{}) {
+		t.Fatal(err, left)
+	}
+	lines := strings.Split(strings.TrimSpace(mermaid), "\n")
+	if len(lines) != 1+2*n {
+		t.Errorf("%d lines of Mermaid, want %d:\n%s", len(lines), 1+2*n, mermaid)
+	}
+	for _, l := range lines[1 : 1+n] {
+		if strings.Count(l, `"`) != 2 || strings.ContainsAny(strings.NewReplacer("<br/>", "", `["`, "", `"]`, "").Replace(l), `<>"[]&%`) {
+			t.Errorf("a label is not escaped: %s", l)
+		}
+	}
+	dot, _, err := g.Draw(DOT, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for l := range strings.SplitSeq(strings.TrimSpace(dot), "\n") {
+		quotes := strings.Count(l, `"`) - strings.Count(strings.ReplaceAll(l, `\\`, ""), `\"`)
+		if quotes%2 != 0 || !strings.HasSuffix(l, ";") && !strings.HasSuffix(l, "{") && l != "}" {
+			t.Errorf("a line of DOT is not whole: %s", l)
+		}
+	}
+	svg, _, err := g.Draw(SVG, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := elements(t, svg)
+	if counts["g"] != n || counts["script"] != 0 || counts["path"] != n+1 {
+		t.Errorf("elements %v, want %d boxes and edges", counts, n)
+	}
+}
+
+func TestPruneSaysWhatItLeavesOut(t *testing.T) {
+	var g Graph
+	for i := range 500 {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: "n"})
+		if i > 0 {
+			g.Edges = append(g.Edges, Edge{From: fmt.Sprint((i - 1) / 3), To: fmt.Sprint(i)})
+		}
+	}
+	for _, f := range []Format{Mermaid, DOT, SVG} {
+		text, left, err := g.Draw(f, 40)
+		if err != nil || left != (Omitted{460, 460}) || !strings.Contains(text, "460") {
+			t.Errorf("%s: %v, %v", f, left, err)
+		}
+	}
+	if _, _, err := g.Draw(SVG, MaxNodes+1); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("a limit too large: %v", err)
+	}
+	g.Edges = append(g.Edges, Edge{From: "0", To: "nowhere"})
+	if _, _, err := g.Draw(SVG, 40); fault.KindOf(err) != fault.Invalid {
+		t.Errorf("an edge to nowhere: %v", err)
+	}
+}
+
+// Edges point down but for those that close cycles, the items of a layer do not
+// overlap, and the crossings are those that counting finds.
+func TestLayout(t *testing.T) {
+	for s := range uint64(60) {
+		rng := seed.Stream(s, 0)
+		n := 1 + rng.IntN(14)
+		d := random(rng, n, rng.IntN(3*n)).number()
+		widths := make([]float64, n)
+		for i := range widths {
+			widths[i] = 40 + 100*rng.Float64()
+		}
+		l := d.layout(widths)
+		for e := range d.edges {
+			if a, b := l.ends(d, e); a != b && l.layer[a] >= l.layer[b] {
+				t.Fatalf("seed %d: edge %d from layer %d to %d", s, e, l.layer[a], l.layer[b])
+			}
+		}
+		place := make([]int, len(l.layer))
+		for _, layer := range l.layers {
+			for i, item := range layer {
+				place[item] = i
+				if i == 0 {
+					continue
+				}
+				if before := layer[i-1]; l.x[item]-l.x[before] < (l.w[item]+l.w[before])/2+gapX-1e-6 {
+					t.Fatalf("seed %d: items %d and %d overlap", s, before, item)
+				}
+			}
+		}
+		crossed := 0
+		for i := range l.layers {
+			var pairs [][2]int
+			for _, a := range l.layers[i] {
+				for _, b := range l.down[a] {
+					pairs = append(pairs, [2]int{place[a], place[b]})
+				}
+			}
+			for i, p := range pairs {
+				for _, q := range pairs[:i] {
+					if (p[0]-q[0])*(p[1]-q[1]) < 0 {
+						crossed++
+					}
+				}
+			}
+		}
+		if got := l.crossings(place); got != crossed {
+			t.Fatalf("seed %d: %d crossings, want %d", s, got, crossed)
+		}
+	}
+}
+
+func TestTreeHasNoCrossings(t *testing.T) {
+	var g Graph
+	for i := range 60 {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: "n"})
+	}
+	for i := 1; i < 60; i++ { // children far apart in the order of the nodes
+		g.Edges = append(g.Edges, Edge{From: fmt.Sprint((i - 1) / 2), To: fmt.Sprint(i)})
+	}
+	slices.Reverse(g.Edges)
+	d := g.number()
+	l := d.layout(make([]float64, 60))
+	place := make([]int, len(l.layer))
+	for _, layer := range l.layers {
+		for i, item := range layer {
+			place[item] = i
+		}
+	}
+	if got := l.crossings(place); got != 0 {
+		t.Errorf("%d crossings in a tree", got)
+	}
+}
+
+func FuzzDraw(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text, uint64(1))
+	}
+	f.Fuzz(func(t *testing.T, text string, s uint64) {
+		g := random(seed.Stream(s, 0), 3, 4)
+		g.Nodes[1].Label, g.Edges[2].Label = text, text
+		g.Nodes[2].Attrs = map[string]string{text: text}
+		svg, _, err := g.Draw(SVG, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if counts := elements(t, svg); counts["g"] != 3 || counts["path"] != 5 {
+			t.Errorf("elements %v", counts)
+		}
+		mermaid, _, err := g.Draw(Mermaid, 0)
+		if err != nil || strings.Count(mermaid, "\n") != 8 {
+			t.Errorf("%v, %s", err, mermaid)
+		}
+	})
+}
+
+func BenchmarkSVG(b *testing.B) {
+	g := random(seed.Stream(1, 0), MaxNodes, 4*MaxNodes)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := g.Draw(SVG, MaxNodes); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
