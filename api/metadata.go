@@ -14,6 +14,7 @@ type resourceMetadata struct {
 	AuthServers   []string `json:"authorization_servers"`
 	Scopes        []string `json:"scopes_supported"` // the baseline; more comes by challenge
 	Methods       []string `json:"bearer_methods_supported"`
+	ProofAlgs     []string `json:"dpop_signing_alg_values_supported,omitempty"`
 	Name          string   `json:"resource_name"`
 	Documentation string   `json:"resource_documentation,omitempty"`
 }
@@ -29,8 +30,12 @@ func (s *server) metadata(w http.ResponseWriter, _ *http.Request) {
 		h.Set("Access-Control-Allow-Origin", "*") // public, and the same for everybody
 	}
 	h.Set("Cache-Control", "public, max-age=300")
-	reply.JSON(w, http.StatusOK, resourceMetadata{
+	doc := resourceMetadata{
 		Resource: s.Config.BaseURL + MCPPath, AuthServers: s.Config.AuthServers,
 		Scopes: []string{string(policy.Reason)}, Methods: []string{"header"}, Name: "Lyceum",
-	})
+	}
+	if s.Proofs != nil {
+		doc.ProofAlgs = s.Proofs.Algorithms()
+	}
+	reply.JSON(w, http.StatusOK, doc)
 }

@@ -59,6 +59,9 @@ func (s *server) restRoutes() []route {
 		{http.MethodDelete, "/api/v1/sessions/{ref}", policy.AdminWrite, only(w.EndSession, "reason")},
 		{http.MethodGet, "/api/v1/backup", policy.AdminWrite, only(w.GetBackup)},
 		{http.MethodPost, "/api/v1/purge", policy.AdminWrite, only(w.PurgeSubject)},
+		{http.MethodGet, "/api/v1/deny", policy.AdminRead, only(w.ListDenials)},
+		{http.MethodPost, "/api/v1/deny", policy.AdminWrite, only(w.AddDenial)},
+		{http.MethodDelete, "/api/v1/deny/{id}", policy.AdminWrite, only(w.RemoveDenial)},
 		{http.MethodGet, "/api/v1/status", policy.AdminRead, only(w.GetStatus)},
 	}
 }
@@ -72,6 +75,7 @@ var want = map[string]string{
 	"limit":   fmt.Sprintf("a whole number from 1 to %d", maxLimit),
 	"cursor":  "the next_cursor of the page before, unchanged",
 	"reason":  fmt.Sprintf("at most %d characters, none of them a control character", maxReason),
+	"id":      "the id of a denial, as it is listed",
 	"ref":     "the 16 hexadecimal digits of a session's ref, which is not its id",
 }
 

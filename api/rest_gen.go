@@ -67,6 +67,56 @@ type Client struct {
 	Version   string `json:"version"`
 }
 
+// Denial defines model for Denial.
+type Denial struct {
+	// Added Absent for a configured one.
+	Added *time.Time `json:"added,omitempty"`
+
+	// Configured It comes from the configuration and cannot be ended here.
+	Configured bool `json:"configured"`
+
+	// Expires Absent if it never ends.
+	Expires *time.Time `json:"expires,omitempty"`
+
+	// ID The same for the same denial.
+	ID           string     `json:"id"`
+	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+	Issuer       string     `json:"issuer"`
+	Jti          *string    `json:"jti,omitempty"`
+	Reason       *string    `json:"reason,omitempty"`
+	Sid          *string    `json:"sid,omitempty"`
+	Sub          *string    `json:"sub,omitempty"`
+}
+
+// DenialList defines model for DenialList.
+type DenialList struct {
+	Denials []Denial `json:"denials"`
+}
+
+// DenialRequest defines model for DenialRequest.
+type DenialRequest struct {
+	// Expires When it ends, at most 366 days away; without it, in 30 days.
+	Expires *time.Time `json:"expires,omitempty"`
+
+	// IssuedBefore With sub or alone: only tokens issued in this second or earlier.
+	IssuedBefore *time.Time `json:"issued_before,omitempty"`
+
+	// Issuer Issuer of the tokens, as their iss; static for static tokens.
+	Issuer string `json:"issuer"`
+
+	// Jti This token.
+	Jti *string `json:"jti,omitempty"`
+
+	// Reason Why, for people.
+	Reason *string `json:"reason,omitempty"`
+
+	// Sid The tokens of this login.
+	Sid *string `json:"sid,omitempty"`
+
+	// Sub The tokens of this subject.
+	Sub *string `json:"sub,omitempty"`
+}
+
 // Kind `reasoning` sessions hold the state of a client's reasoning; `transport`
 // sessions are connections of the protocol's revisions up to 2025-11-25.
 type Kind string
@@ -257,6 +307,9 @@ type EndSessionParams struct {
 	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
 }
 
+// AddDenialJSONRequestBody defines body for AddDenial for application/json ContentType.
+type AddDenialJSONRequestBody = DenialRequest
+
 // PurgeSubjectJSONRequestBody defines body for PurgeSubject for application/json ContentType.
 type PurgeSubjectJSONRequestBody = PurgeRequest
 
@@ -265,6 +318,15 @@ type ServerInterface interface {
 	// GetBackup Copy the whole store while it is used
 	// (GET /api/v1/backup)
 	GetBackup(w http.ResponseWriter, r *http.Request)
+	// ListDenials List the tokens that are refused
+	// (GET /api/v1/deny)
+	ListDenials(w http.ResponseWriter, r *http.Request)
+	// AddDenial Refuse tokens although their issuer made them
+	// (POST /api/v1/deny)
+	AddDenial(w http.ResponseWriter, r *http.Request)
+	// RemoveDenial End a denial
+	// (DELETE /api/v1/deny/{id})
+	RemoveDenial(w http.ResponseWriter, r *http.Request, id string)
 	// PurgeSubject Delete all that is kept of one subject
 	// (POST /api/v1/purge)
 	PurgeSubject(w http.ResponseWriter, r *http.Request)
@@ -289,6 +351,24 @@ type Unimplemented struct{}
 // GetBackup Copy the whole store while it is used
 // (GET /api/v1/backup)
 func (_ Unimplemented) GetBackup(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListDenials List the tokens that are refused
+// (GET /api/v1/deny)
+func (_ Unimplemented) ListDenials(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// AddDenial Refuse tokens although their issuer made them
+// (POST /api/v1/deny)
+func (_ Unimplemented) AddDenial(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RemoveDenial End a denial
+// (DELETE /api/v1/deny/{id})
+func (_ Unimplemented) RemoveDenial(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -336,6 +416,60 @@ func (siw *ServerInterfaceWrapper) GetBackup(w http.ResponseWriter, r *http.Requ
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.GetBackup(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListDenials operation middleware
+func (siw *ServerInterfaceWrapper) ListDenials(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListDenials(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// AddDenial operation middleware
+func (siw *ServerInterfaceWrapper) AddDenial(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.AddDenial(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RemoveDenial operation middleware
+func (siw *ServerInterfaceWrapper) RemoveDenial(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "id" -------------
+	var id string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "id", chi.URLParam(r, "id"), &id, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "id", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RemoveDenial(w, r, id)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -655,6 +789,116 @@ func (response GetBackupdefaultApplicationProblemPlusJSONResponse) VisitGetBacku
 	return err
 }
 
+type ListDenialsRequestObject struct {
+}
+
+type ListDenialsResponseObject interface {
+	VisitListDenialsResponse(w http.ResponseWriter) error
+}
+
+type ListDenials200JSONResponse DenialList
+
+func (response ListDenials200JSONResponse) VisitListDenialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListDenialsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListDenialsdefaultApplicationProblemPlusJSONResponse) VisitListDenialsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDenialRequestObject struct {
+	Body *AddDenialJSONRequestBody
+}
+
+type AddDenialResponseObject interface {
+	VisitAddDenialResponse(w http.ResponseWriter) error
+}
+
+type AddDenial201JSONResponse Denial
+
+func (response AddDenial201JSONResponse) VisitAddDenialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddDenialdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response AddDenialdefaultApplicationProblemPlusJSONResponse) VisitAddDenialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveDenialRequestObject struct {
+	ID string `json:"id"`
+}
+
+type RemoveDenialResponseObject interface {
+	VisitRemoveDenialResponse(w http.ResponseWriter) error
+}
+
+type RemoveDenial204Response struct {
+}
+
+func (response RemoveDenial204Response) VisitRemoveDenialResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveDenialdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RemoveDenialdefaultApplicationProblemPlusJSONResponse) VisitRemoveDenialResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PurgeSubjectRequestObject struct {
 	Body *PurgeSubjectJSONRequestBody
 }
@@ -863,6 +1107,15 @@ type StrictServerInterface interface {
 	// GetBackup Copy the whole store while it is used
 	// (GET /api/v1/backup)
 	GetBackup(ctx context.Context, request GetBackupRequestObject) (GetBackupResponseObject, error)
+	// ListDenials List the tokens that are refused
+	// (GET /api/v1/deny)
+	ListDenials(ctx context.Context, request ListDenialsRequestObject) (ListDenialsResponseObject, error)
+	// AddDenial Refuse tokens although their issuer made them
+	// (POST /api/v1/deny)
+	AddDenial(ctx context.Context, request AddDenialRequestObject) (AddDenialResponseObject, error)
+	// RemoveDenial End a denial
+	// (DELETE /api/v1/deny/{id})
+	RemoveDenial(ctx context.Context, request RemoveDenialRequestObject) (RemoveDenialResponseObject, error)
 	// PurgeSubject Delete all that is kept of one subject
 	// (POST /api/v1/purge)
 	PurgeSubject(ctx context.Context, request PurgeSubjectRequestObject) (PurgeSubjectResponseObject, error)
@@ -936,6 +1189,87 @@ func (sh *strictHandler) GetBackup(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(GetBackupResponseObject); ok {
 		if err := validResponse.VisitGetBackupResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListDenials operation middleware
+func (sh *strictHandler) ListDenials(w http.ResponseWriter, r *http.Request) {
+	var request ListDenialsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListDenials(ctx, request.(ListDenialsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListDenials")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListDenialsResponseObject); ok {
+		if err := validResponse.VisitListDenialsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// AddDenial operation middleware
+func (sh *strictHandler) AddDenial(w http.ResponseWriter, r *http.Request) {
+	var request AddDenialRequestObject
+
+	var body AddDenialJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.AddDenial(ctx, request.(AddDenialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddDenial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(AddDenialResponseObject); ok {
+		if err := validResponse.VisitAddDenialResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RemoveDenial operation middleware
+func (sh *strictHandler) RemoveDenial(w http.ResponseWriter, r *http.Request, id string) {
+	var request RemoveDenialRequestObject
+
+	request.ID = id
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveDenial(ctx, request.(RemoveDenialRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveDenial")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RemoveDenialResponseObject); ok {
+		if err := validResponse.VisitRemoveDenialResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -1077,4 +1411,4 @@ func (sh *strictHandler) GetStatus(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Stamp: 8dab51971351c5152739bd83b72812031f5af71a90f1c1346da6e1e9acac5e42
+// Stamp: 60f081b9ceae30e09a073ac75ba96b5f573e884304a1da1d4d33b745d7c691e1

@@ -61,6 +61,11 @@ func newSite(t *testing.T) *site {
 			return nil, identity.Refuse("unknown", nil)
 		}),
 	}
+	denied, err := identity.NewDenyList(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.deps.Denials = denied
 	s.handler = Handler(s.deps)
 	return s
 }

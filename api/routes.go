@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -51,6 +52,11 @@ type Deps struct {
 	Admin    http.Handler // the page
 	Metrics  http.Handler
 	Ready    func() error
+
+	Proofs    middleware.Proofs                               // nil without DPoP
+	OnRefusal func(ctx context.Context, r middleware.Refusal) // hears of requests that are not authenticated; may be nil
+	Logout    func(ctx context.Context, token string) error   // ends a login by its logout token; nil without issuers
+	Denials   Denials                                         // nil without tokens
 }
 
 type server struct{ Deps }
@@ -144,7 +150,7 @@ func (s *server) inner(row route) []middleware.Middleware {
 		class = middleware.MCPClass
 	}
 	m := []middleware.Middleware{
-		middleware.Authenticate(s.Verifier, s.metadataURL(), []policy.Scope{policy.Reason}),
+		s.auth().Middleware(),
 		middleware.Client(),                          // from here on there is somebody
 		middleware.RateByToken(c.PerToken, c.Window), // before any work is taken on
 		middleware.Admit(s.Gate, class),              // the last: a refused request holds no place
@@ -155,12 +161,20 @@ func (s *server) inner(row route) []middleware.Middleware {
 	return m
 }
 
+// auth says how callers of protected routes are known.
+func (s *server) auth() middleware.Auth {
+	return middleware.Auth{
+		Verifier: s.Verifier, Metadata: s.metadataURL(), Baseline: []policy.Scope{policy.Reason}, Proofs: s.Proofs, OnRefusal: s.OnRefusal,
+	}
+}
+
 func (s *server) clientRoutes() []route {
 	rows := []route{
 		{"", MCPPath, policy.Reason, s.MCP},
 		{http.MethodGet, "/.well-known/oauth-protected-resource", "", http.HandlerFunc(s.metadata)},
 		{http.MethodGet, "/.well-known/oauth-protected-resource" + MCPPath, "", http.HandlerFunc(s.metadata)},
 	}
+	rows = append(rows, s.logoutRoutes()...)
 	for _, path := range s.DevPaths {
 		if strings.HasSuffix(path, "/") {
 			path += "*" // a folder: everything below it

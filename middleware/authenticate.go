@@ -1,6 +1,7 @@
 package middleware
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -9,36 +10,80 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/reply"
 	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 )
 
 // maxToken bounds a token before anybody looks into it.
 const maxToken = 16 << 10
 
-// Authenticate lets a request through when its bearer token is good, with the
-// principal in its context. It stands before anything of the request is
-// processed, and it judges every request anew: neither a session nor an earlier
-// request counts. metadata is the URL of the protected resource metadata that
-// challenges name; baseline is the scope a newcomer should ask for.
+// Auth says how requests are authenticated.
+type Auth struct {
+	Verifier identity.Verifier
+	Metadata string         // URL of the protected resource metadata that challenges name
+	Baseline []policy.Scope // what a newcomer should ask for
+	Proofs   Proofs         // nil without DPoP
+	// OnRefusal, which may be nil, is called for every request that is refused,
+	// before the answer is written. It must not block.
+	OnRefusal func(ctx context.Context, r Refusal)
+}
+
+// Proofs is what a challenge says about proofs of possession (RFC 9449 §7.1).
+type Proofs interface {
+	// Algorithms returns the signatures that a proof may have.
+	Algorithms() []string
+	// Nonce returns the nonce that proofs should carry now, "" for none.
+	Nonce() string
+}
+
+// Refusal is a request that was not authenticated. It holds nothing secret and
+// nothing that the caller chose, so it may be logged and counted; who it was is in
+// the request's client.Context.
+type Refusal struct {
+	Status int    // of the answer
+	Code   string // the error of the challenge; "" when no credential came, or during an outage
+	Scheme string // Bearer, DPoP, or "" when no credential came
+	Reason string // why, for operators: see identity.Reason; never for the caller
+}
+
+// Authenticate is Auth without DPoP and without anybody who hears of refusals.
+func Authenticate(v identity.Verifier, metadata string, baseline []policy.Scope) Middleware {
+	return Auth{Verifier: v, Metadata: metadata, Baseline: baseline}.Middleware()
+}
+
+// Middleware lets a request through when its token is good, with the principal in
+// its context. It stands before anything of the request is processed, and it
+// judges every request anew: neither a session nor an earlier request counts.
 //
 // A principal that is in the context already was put there by the stdio host in
 // this process: no header can do that.
-func Authenticate(v identity.Verifier, metadata string, baseline []policy.Scope) Middleware {
-	c := challenger{metadata: metadata, baseline: baseline}
+func (a Auth) Middleware() Middleware {
+	c := challenger{metadata: a.Metadata, baseline: a.Baseline}
+	if a.Proofs != nil {
+		c.algs = strings.Join(a.Proofs.Algorithms(), " ")
+	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if identity.FromContext(r.Context()) != nil {
 				next.ServeHTTP(w, r)
 				return
 			}
-			token, err := bearer(r)
-			if err != nil {
-				c.refuse(w, r, err)
-				return
+			cred, err := credentialOf(r, a.Proofs != nil)
+			if cred.dpop {
+				if nonce := a.Proofs.Nonce(); nonce != "" {
+					w.Header().Set("DPoP-Nonce", nonce)
+				}
 			}
-			p, err := v.Verify(r.Context(), token)
+			var p *identity.Principal
+			if err == nil {
+				p, err = a.verify(r, cred)
+			}
 			if err != nil {
-				c.refuse(w, r, err)
+				refusal := c.refuse(w, err, cred)
+				if a.OnRefusal != nil {
+					a.OnRefusal(r.Context(), refusal)
+				}
+				fail(w, r, err)
 				return
 			}
 			ctx := telemetry.WithTenant(r.Context(), p.Tenant) // for the records of what follows
@@ -47,76 +92,167 @@ func Authenticate(v identity.Verifier, metadata string, baseline []policy.Scope)
 	}
 }
 
+// verify asks the verifier. A token that is not bound to a key is not taken under
+// the scheme that says it is: the client believes in a protection that is not
+// there.
+func (a Auth) verify(r *http.Request, cred credential) (*identity.Principal, error) {
+	ctx := r.Context()
+	if cred.dpop {
+		ctx = identity.WithProof(ctx, identity.Proof{JWT: cred.proof, Method: r.Method, Path: r.URL.EscapedPath()})
+	}
+	p, err := a.Verifier.Verify(ctx, cred.token)
+	if err == nil && cred.dpop && p.KeyThumbprint == "" {
+		return nil, identity.Refuse("not_sender_constrained", nil)
+	}
+	return p, err
+}
+
+// credential is what a request shows.
+type credential struct {
+	dpop  bool
+	token string
+	proof string // of DPoP
+}
+
 // errNoCredential is a request without a token: the challenge then has no error
 // code, which tells a client to start logging in (RFC 6750 §3.1).
 var errNoCredential = &fault.Error{Kind: fault.Unauthenticated, Code: "no_credential", Public: "this needs a bearer token"}
 
-// bearer returns the request's one token.
-func bearer(r *http.Request) (string, error) {
+// credentialOf returns the request's one credential. The scheme DPoP is another
+// scheme like Basic unless proofs are accepted.
+func credentialOf(r *http.Request, proofs bool) (cred credential, err error) {
 	values := r.Header["Authorization"]
 	if r.URL.RawQuery != "" && strings.Contains(r.URL.RawQuery, "access_token") && r.URL.Query().Has("access_token") {
-		return "", malformed("a token in the query is not accepted; send it in the Authorization header")
+		return cred, malformed("a token in the query is not accepted; send it in the Authorization header")
 	}
 	switch len(values) {
 	case 0:
-		return "", errNoCredential
+		return cred, errNoCredential
 	case 1:
 	default:
-		return "", malformed("more than one Authorization header")
+		return cred, malformed("more than one Authorization header")
 	}
 	scheme, token, found := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", errNoCredential
-	}
-	token = strings.TrimLeft(token, " ")
 	switch {
-	case !found || token == "":
-		return "", malformed("the Authorization header has no token")
-	case len(token) > maxToken:
-		return "", malformed("the token is longer than 16 KiB")
-	case strings.ContainsAny(token, " ,\t\""):
-		return "", malformed("the Authorization header holds more than a token")
+	case strings.EqualFold(scheme, "Bearer"):
+	case strings.EqualFold(scheme, "DPoP") && proofs:
+		cred.dpop = true
+	default:
+		return cred, errNoCredential
 	}
-	return token, nil
+	cred.token = strings.TrimLeft(token, " ")
+	switch {
+	case !found || cred.token == "":
+		return cred, malformed("the Authorization header has no token")
+	case len(cred.token) > maxToken:
+		return cred, malformed("the token is longer than 16 KiB")
+	case !tokenSyntax(cred.token):
+		return cred, malformed("the Authorization header holds more than a token")
+	}
+	if cred.dpop {
+		switch proofs := r.Header["Dpop"]; len(proofs) {
+		case 0:
+			return cred, identity.RefuseProof("no_proof", nil)
+		case 1:
+			cred.proof = proofs[0]
+		default:
+			return cred, identity.RefuseProof("several_proofs", nil)
+		}
+	}
+	return cred, nil
+}
+
+// tokenSyntax reports whether s is a b64token (RFC 6750 §2.1), which every token
+// in this header is.
+func tokenSyntax(s string) bool {
+	end := len(s)
+	for end > 0 && s[end-1] == '=' {
+		end--
+	}
+	for i := range end {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/':
+		default:
+			return false
+		}
+	}
+	return end > 0
 }
 
 func malformed(text string) error {
 	return &fault.Error{Kind: fault.Invalid, Code: "invalid_request", Public: text}
 }
 
-// challenger writes the WWW-Authenticate header of RFC 6750 and RFC 9728.
+// challenger writes the WWW-Authenticate headers of RFC 6750, RFC 9449 and
+// RFC 9728.
 type challenger struct {
 	metadata string
 	baseline []policy.Scope
+	algs     string // of proofs; "" without DPoP
 }
 
-func (c challenger) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var code string
-	switch e := fault.From(err); e.Kind {
-	case fault.Unauthenticated:
-		if !errors.Is(err, errNoCredential) {
-			code = "invalid_token"
-		}
-		c.challenge(w, code, e.Public, c.baseline)
-	case fault.Invalid:
-		c.challenge(w, "invalid_request", e.Public, c.baseline)
+// refuse writes the challenges for a failure and says what they are.
+func (c challenger) refuse(w http.ResponseWriter, err error, cred credential) Refusal {
+	e := fault.From(err)
+	refusal := Refusal{Status: reply.Status(e.Kind), Reason: identity.Reason(err), Scheme: cred.scheme()}
+	if refusal.Reason == "" {
+		refusal.Reason = e.MachineCode()
 	}
-	fail(w, r, err)
+	scheme := refusal.Scheme
+	switch {
+	case errors.Is(err, errNoCredential):
+		scheme = ""
+	case e.Kind == fault.Unauthenticated:
+		refusal.Code = "invalid_token"
+		if e.Code == identity.CodeInvalidProof || e.Code == identity.CodeUseNonce {
+			refusal.Code = e.Code
+		}
+	case e.Kind == fault.Invalid:
+		refusal.Code = "invalid_request"
+	default:
+		return refusal // an outage is no reason to log in again
+	}
+	if scheme != "DPoP" {
+		c.challenge(w, "Bearer", refusal.Code, e.Public, c.baseline)
+	}
+	switch {
+	case c.algs == "":
+	case scheme == "Bearer": // the other way is open too (RFC 9449 §7.2)
+		c.challenge(w, "DPoP", "", "", c.baseline)
+	default:
+		c.challenge(w, "DPoP", refusal.Code, e.Public, c.baseline)
+	}
+	return refusal
 }
 
-func (c challenger) challenge(w http.ResponseWriter, code, description string, scopes []policy.Scope) {
+func (c credential) scheme() string {
+	switch {
+	case c.dpop:
+		return "DPoP"
+	case c.token != "":
+		return "Bearer"
+	}
+	return ""
+}
+
+// challenge adds the challenge of one scheme, with an error unless code is "".
+func (c challenger) challenge(w http.ResponseWriter, scheme, code, description string, scopes []policy.Scope) {
 	var b strings.Builder
-	b.WriteString(`Bearer realm="lyceum"`)
+	b.WriteString(scheme + ` realm="lyceum"`)
 	if code != "" {
 		b.WriteString(`, error="` + code + `", error_description="` + quotable(description) + `"`)
 	}
 	if len(scopes) > 0 {
 		b.WriteString(`, scope="` + policy.Join(scopes) + `"`)
 	}
+	if scheme == "DPoP" {
+		b.WriteString(`, algs="` + c.algs + `"`)
+	}
 	if c.metadata != "" {
 		b.WriteString(`, resource_metadata="` + c.metadata + `"`)
 	}
-	w.Header().Set("WWW-Authenticate", b.String())
+	w.Header().Add("WWW-Authenticate", b.String())
 }
 
 // quotable keeps to the characters that RFC 6750 allows in a description.
@@ -136,7 +272,7 @@ func Forbid(metadata string) func(w http.ResponseWriter, err error) {
 	c := challenger{metadata: metadata}
 	return func(w http.ResponseWriter, err error) {
 		if m, ok := errors.AsType[*policy.MissingScope](err); ok {
-			c.challenge(w, "insufficient_scope", fault.From(err).Public, m.Need)
+			c.challenge(w, "Bearer", "insufficient_scope", fault.From(err).Public, m.Need)
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
 
 // freezeLocked takes the cells of an idle, stored session out of memory. It
@@ -73,6 +75,9 @@ func (st *state) load(ctx context.Context) error {
 		return err
 	case errors.Is(err, ErrNoRecord):
 		return k.missing(st)
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Code == CodeDamaged {
+		return err // to retry is of no use
 	}
 	return unavailable(err, "the session's state could not be read")
 }

@@ -56,6 +56,9 @@ func (st *state) write(h *Handle, ed edit) error {
 	if err != nil {
 		return err
 	}
+	if err := h.may(AccessWrite); err != nil { // a grant may be over since the call began
+		return err
+	}
 	size := st.growth(&ed)
 	if limit := st.dir.cfg.MaxBytes; size > 0 && before+size > limit {
 		return coded(fault.TooLarge, "session_too_large",

@@ -29,6 +29,9 @@ const (
 	DefaultFlushEvery       = time.Second
 	DefaultColdAfter        = 5 * time.Minute
 	DefaultMaxResidentBytes = 256 << 20
+
+	DefaultMaxGrants   = 32
+	DefaultMaxGrantTTL = 24 * time.Hour
 )
 
 // Limits of what a request may attach to a session.
@@ -58,6 +61,14 @@ type Config struct {
 	MaxBytesPerOwner  int64
 	MaxBytesPerTenant int64
 	MaxBytesTotal     int64
+
+	MaxGrants   int           // of one session at once
+	MaxGrantTTL time.Duration // ceiling of one grant
+	// OnGrant, which may be nil, is called for every change of grants: once, before
+	// whoever made the change gets an answer, under no lock. It runs on that
+	// goroutine, or on that of Run when a grant expires. An expiry that is not stored
+	// when the process crashes is told again by the next one.
+	OnGrant func(GrantEvent)
 
 	// Of a directory with a store.
 	FlushEvery       time.Duration // how late the store learns of a completed call
@@ -113,6 +124,12 @@ func (c Config) withDefaults() Config {
 	if c.MaxResidentBytes == 0 {
 		c.MaxResidentBytes = DefaultMaxResidentBytes
 	}
+	if c.MaxGrants == 0 {
+		c.MaxGrants = DefaultMaxGrants
+	}
+	if c.MaxGrantTTL == 0 {
+		c.MaxGrantTTL = DefaultMaxGrantTTL
+	}
 	return c
 }
 
@@ -145,6 +162,8 @@ func (c Config) Validate() error {
 	check(c.FlushEvery >= time.Millisecond, "flush_every", c.FlushEvery, "at least 1ms")
 	check(c.ColdAfter >= time.Millisecond, "cold_after", c.ColdAfter, "at least 1ms")
 	check(c.MaxResidentBytes >= 1, "max_resident_bytes", c.MaxResidentBytes, "at least 1")
+	check(c.MaxGrants >= 1 && c.MaxGrants <= 1024, "max_grants", c.MaxGrants, "1 to 1024")
+	check(c.MaxGrantTTL >= time.Millisecond && c.MaxGrantTTL <= maxMaxTTL, "max_grant_ttl", c.MaxGrantTTL, fmt.Sprintf("1ms to %v", maxMaxTTL))
 	return errors.Join(errs...)
 }
 

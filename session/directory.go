@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"iter"
 	"maps"
@@ -125,10 +126,12 @@ func (d *Directory) publishOpening(kind EventKind, e *entry, why Reason) {
 	}})
 }
 
-// Acquire finds the session id among those of o and returns it in use by the
-// calling call, which must Release it. An id that is unknown, expired, deleted
-// or somebody else's gives one and the same NotFound. It costs one lookup under
-// the lock of one shard, and one read of the store if the session's state has
+// Acquire finds the session id among those of o, else among those that others
+// grant to o, and returns it in use by the calling call, which must Release it. An
+// id that is unknown, expired, deleted or somebody else's, and one of which the
+// grant was revoked or has expired, gives one and the same NotFound. It costs one
+// lookup under the lock of one shard, for a granted session three under a lock
+// each, and one read of the store if the session's state has
 // left memory; it fails with Unavailable if that fails. Until the handle is
 // released, the state stays in memory.
 func (d *Directory) Acquire(ctx context.Context, o Owner, id ID) (*Handle, error) {
@@ -145,16 +148,30 @@ func (d *Directory) Acquire(ctx context.Context, o Owner, id ID) (*Handle, error
 	if e == nil {
 		s.mu.Unlock()
 		p.finish()
-		d.misses.Add(1)
-		return nil, errMiss
+		if s.guests.find(o, id) == nil {
+			d.misses.Add(1)
+			return nil, errMiss
+		}
+		return d.acquireGranted(ctx, o, id)
 	}
+	s.useLocked(e)
+	s.mu.Unlock()
+	return e.hold(ctx)
+}
+
+// useLocked pins e for a call.
+func (s *shard) useLocked(e *entry) {
 	s.pinLocked(e)
 	e.inFlight++
 	s.tally.inFlight++
-	s.mu.Unlock()
+}
+
+// hold returns a handle of e, which is pinned for it, when its state is in
+// memory.
+func (e *entry) hold(ctx context.Context) (*Handle, error) {
 	if st := e.state.Load(); st != nil && st.cold.Load() {
 		if err := st.thaw(ctx); err != nil {
-			s.abandon(e)
+			e.shard.abandon(e)
 			return nil, err
 		}
 	}
@@ -177,7 +194,8 @@ func (s *shard) abandon(e *entry) {
 
 // Delete ends the session id of o. Nobody finds it from then on; what uses it
 // is told by its context, and its teardown runs when the last user lets go. A
-// miss is answered as by Acquire. With a store, the record is gone too when
+// miss is answered as by Acquire; a session that is only granted to o is Forbidden,
+// code "not_owner". With a store, the record is gone too when
 // Delete returns nil; it is Unavailable, and worth a retry, while the session
 // has ended and the record could not be deleted yet.
 func (d *Directory) Delete(ctx context.Context, o Owner, id ID) error {
@@ -203,8 +221,14 @@ func (d *Directory) Delete(ctx context.Context, o Owner, id ID) error {
 	case d.keep.mourns(Key{o, id}): // it was deleted here, but not in the store
 		return d.keep.erase(ctx, Key{o, id})
 	}
-	d.misses.Add(1)
-	return errMiss
+	err := d.visit(o, id, func(*shard, *entry) {})
+	if err == nil {
+		return errNotOwner
+	}
+	if errors.Is(err, errMiss) {
+		d.misses.Add(1)
+	}
+	return err
 }
 
 // List returns the sessions that o could acquire now, newest first.

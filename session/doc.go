@@ -11,6 +11,11 @@
 // (directory.go) is all of that, and a Handle (handle.go) is one call's hold on
 // a session.
 //
+// An owner can grant others of its tenant access to one session (grant.go). The
+// grants are in the entry; guest.go finds it for a grantee, who is the key of that
+// look-up as the owner is of the other, and grant_store.go keeps them in the
+// session's record. A grant is asked for again at every read and commit.
+//
 // State lives in typed slots (slot.go) over a state (state.go): versioned JSON
 // of which every commit (commit.go) is a compare-and-swap. The version is the
 // truth; that the updates of one session run one after the other only spares them
@@ -44,8 +49,8 @@
 //
 // # Locks
 //
-// shard.mu → ledger.mu, shard.mu → state.mu, shard.mu → keeper.mu; never two
-// shards. A state's turn is taken before any of them, and held while Update runs
+// shard.mu → ledger.mu, shard.mu → state.mu, shard.mu → keeper.mu, shard.mu → the
+// guests.mu of any shard; never two shards. A state's turn is taken before any of them, and held while Update runs
 // foreign code and while the store works; the mutexes never are. Under shard.mu a
 // turn is only tried. A claim to store a session for the first time is waited for
 // under no mutex; its holder waits for the store only. Hooks, cancellations and

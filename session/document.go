@@ -59,6 +59,15 @@ func (l DocumentLimits) withDefaults() DocumentLimits {
 // the SHA-256 of the document without it: whoever has kept what the members say
 // can space and order them as they like. It tells of damage, not of forgery.
 func EncodeDocument(s Snapshot) ([]byte, error) {
+	doc, err := documentOf(s)
+	if err != nil {
+		return nil, err
+	}
+	return canonical(doc)
+}
+
+// documentOf returns the members of a session's document.
+func documentOf(s Snapshot) (map[string]any, error) {
 	slots := make(map[string]any, len(s.Cells))
 	for _, c := range s.Cells {
 		env, err := openEnvelope(c.Name, c.Data)
@@ -90,7 +99,7 @@ func EncodeDocument(s Snapshot) ([]byte, error) {
 		return nil, err
 	}
 	doc["digest"] = sum
-	return canonical(doc)
+	return doc, nil
 }
 
 // openEnvelope returns the members of a slot's envelope. In a document it lies two
@@ -226,6 +235,9 @@ func (l *DocumentLimits) read(doc map[string]any) (s Snapshot, err error) {
 		s.Cells = append(s.Cells, c)
 		s.Bytes += slotSize(c.Name, c.Data)
 	}
+	if err := checkJoined(l.Known, s.Cells); err != nil {
+		return Snapshot{}, err
+	}
 	return s, nil
 }
 
@@ -301,11 +313,11 @@ func check(known []SlotType, c *Cell) error {
 		return nil
 	}
 	base, _, _ := strings.Cut(c.Name, "/")
-	i := slices.IndexFunc(known, func(t SlotType) bool { return t.Name == base })
-	if i < 0 {
+	t := typeOf(known, base)
+	if t == nil {
 		return coded(fault.Invalid, "document_slot_unknown", "the document's slots[%.64q] is not of a kind that this server knows", c.Name)
 	}
-	err := known[i].Check(c.Name, c.Data)
+	err := t.Check(c.Name, c.Data)
 	if err == nil {
 		return nil
 	}

@@ -38,7 +38,7 @@ func (h *Handle) Snapshot() (Snapshot, error) {
 
 // Import brings a document into the session, all of it in one commit or nothing,
 // and says what it did. It holds the session's turn while it compares the two.
-// Over Config.MaxBytes, or o.MaxBytes if that is less, it is TooLarge; it refuses
+// A grantee may merge and not replace. Over Config.MaxBytes, or o.MaxBytes if that is less, it is TooLarge; it refuses
 // what MergeInto and Slot.Update refuse.
 func (h *Handle) Import(ctx context.Context, doc Snapshot, o ImportOptions) (ImportReport, error) {
 	st, err := h.begin(ctx)
@@ -46,6 +46,11 @@ func (h *Handle) Import(ctx context.Context, doc Snapshot, o ImportOptions) (Imp
 		return ImportReport{}, err
 	}
 	defer st.end()
+	if o.Mode == ImportReplace {
+		if err := h.mayOwn(); err != nil {
+			return ImportReport{}, err
+		}
+	}
 	current, err := h.Snapshot()
 	if err != nil {
 		return ImportReport{}, err

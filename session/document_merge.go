@@ -38,12 +38,12 @@ type ImportOptions struct {
 // ImportReport says what an import does, by the names that slots have after it.
 type ImportReport struct {
 	Mode     ImportMode        `json:"mode"`
-	Digest   string            `json:"digest"` // of the document
+	Digest   string            `json:"digest"` // the document's own
 	Created  []string          `json:"created"`
 	Replaced []string          `json:"replaced"`
 	Same     []string          `json:"same"`              // the session holds them already
 	Kept     []string          `json:"kept,omitempty"`    // an earlier import of this document brought them, and they have changed since
-	Removed  []string          `json:"removed,omitempty"` // by ImportReplace
+	Removed  []string          `json:"removed,omitempty"` // by ImportReplace, or as a part of what was replaced
 	Remapped map[string]string `json:"remapped"`          // old id of an object to its new one
 	Unlinked []string          `json:"unlinked,omitempty"`
 	Bytes    int64             `json:"bytes"` // of the session's state after it
@@ -58,15 +58,20 @@ type ImportReport struct {
 // second time. Where a text in the document is that old id, it becomes the new
 // one, names of members included; ids that could as well be ordinary words, with
 // no "_" in them, are reported as unlinked instead. A slot without a key has no
-// id: the document's replaces the session's.
+// id: the document's replaces the session's. What Joined describes is replaced as
+// one.
 //
-// It refuses what would be over MaxBytes, and slots that Known cannot read.
+// It refuses what would be over MaxBytes, more objects of a kind than Keyed
+// allows, and slots that Known cannot read.
 func MergeInto(current, doc Snapshot, o ImportOptions) (Change, ImportReport, error) {
 	o.Mode = cmp.Or(o.Mode, ImportMerge)
 	if o.Mode != ImportMerge && o.Mode != ImportReplace {
 		return Change{}, ImportReport{}, fault.Newf(fault.Invalid, "the import's mode is %.32q: want %q or %q", o.Mode, ImportMerge, ImportReplace)
 	}
-	m, err := newMerge(current, doc)
+	if err := checkJoined(o.Known, doc.Cells); err != nil {
+		return Change{}, ImportReport{}, err
+	}
+	m, err := newMerge(current, doc, o.Known)
 	if err != nil {
 		return Change{}, ImportReport{}, err
 	}
@@ -100,17 +105,19 @@ type merge struct {
 
 // docCell is a slot of the document, parsed.
 type docCell struct {
-	name, base, id string // id is empty for a slot without a key
+	name, base, id string // id is empty for a slot without one
 	schema         uint64
 	data           any
+	fixed          bool // it is taken as it is, whatever ids change
 }
 
-func newMerge(current, doc Snapshot) (*merge, error) {
-	text, err := EncodeDocument(doc)
+func newMerge(current, doc Snapshot, known []SlotType) (*merge, error) {
+	members, err := documentOf(doc)
 	if err != nil {
 		return nil, err
 	}
-	m := &merge{session: current.ID, digest: digestOf(text), current: map[string]json.RawMessage{}, size: map[string]int64{}, ids: map[string]string{}}
+	sum, _ := members["digest"].(string)
+	m := &merge{session: current.ID, digest: sum, current: map[string]json.RawMessage{}, size: map[string]int64{}, ids: map[string]string{}}
 	for _, c := range current.Cells {
 		parsed, err := parseCell(&c)
 		if err != nil {
@@ -125,6 +132,9 @@ func newMerge(current, doc Snapshot) (*merge, error) {
 		parsed, err := parseCell(&c)
 		if err != nil {
 			return nil, err
+		}
+		if typeOf(known, parsed.base).whole() {
+			parsed.id, parsed.fixed = "", true // the key of a part is no id
 		}
 		m.doc = append(m.doc, parsed)
 	}
@@ -198,7 +208,7 @@ func (m *merge) relink(v any) any {
 }
 
 func (m *merge) sealed(c *docCell) (json.RawMessage, error) {
-	if len(m.ids) == 0 {
+	if len(m.ids) == 0 || c.fixed {
 		return seal(c.schema, c.data)
 	}
 	return seal(c.schema, m.relink(c.data))
@@ -329,7 +339,12 @@ func (m *merge) fill(ch *Change, o *ImportOptions) (ImportReport, error) {
 				ch.Drop = append(ch.Drop, name)
 			}
 		}
-		report.Removed = ch.Drop
+	} else {
+		ch.Drop = m.leftovers(o.Known, wanted)
+	}
+	report.Removed = ch.Drop
+	if err := m.crowded(o.Known, report.Created, ch.Drop); err != nil {
+		return report, err
 	}
 	for _, names := range [][]string{report.Created, report.Replaced, report.Same, report.Kept} {
 		slices.Sort(names)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
@@ -54,32 +53,3 @@ func (s Slot[T]) upgrade(stored envelope[json.RawMessage]) (json.RawMessage, err
 func newer(name string, has, knows int) error {
 	return coded(fault.Conflict, "slot_schema", "the session's %q was written by a newer server: schema %d, this one knows %d", name, has, knows)
 }
-
-// SlotType is what must be known of a slot to judge a value from outside: its
-// name, its schema, and how to decode it.
-type SlotType struct {
-	Name   string
-	Schema int
-	check  func(name string, data json.RawMessage) error
-}
-
-// Type describes the slot, or, for a keyed one, all slots of its kind.
-func (s Slot[T]) Type() SlotType {
-	base, _, _ := strings.Cut(s.name, "/")
-	return SlotType{Name: base, Schema: s.schema, check: func(name string, data json.RawMessage) error {
-		one := s
-		one.name = name
-		var v T
-		if err := one.decode(data, &v); err != nil {
-			return err
-		}
-		if v, ok := any(&v).(interface{ Validate() error }); ok {
-			return v.Validate()
-		}
-		return nil
-	}}
-}
-
-// Check decodes an envelope as the slot would, migrations and all, and calls the
-// value's Validate method if it has one. name is the slot's whole name.
-func (t SlotType) Check(name string, data json.RawMessage) error { return t.check(name, data) }

@@ -66,6 +66,7 @@ type extra struct {
 	cancel   context.CancelCauseFunc
 	hooks    []hook // in order of registration
 	lastHook uint64
+	sharing  *sharing // nil if it was never shared
 }
 
 type hook struct {
@@ -90,6 +91,14 @@ func (e *entry) expiredLocked(now moment) (Reason, bool) {
 // dueLocked returns when the sweeper must look at e next, if nothing happens to
 // it before.
 func (e *entry) dueLocked(now moment) moment {
+	due := e.stateDueLocked(now)
+	for _, g := range e.grantsLocked() {
+		due = min(due, g.expires)
+	}
+	return due
+}
+
+func (e *entry) stateDueLocked(now moment) moment {
 	d := e.shard.dir
 	if e.pins() > 0 {
 		if e.stored { // its record would expire meanwhile
@@ -143,6 +152,11 @@ func (e *entry) infoLocked(now moment) Info {
 	}
 	if st := e.state.Load(); st != nil {
 		info.Version, info.Bytes, info.Slots = st.summary()
+	}
+	for _, g := range e.grantsLocked() {
+		if now < g.expires {
+			info.Grants++
+		}
 	}
 	return info
 }

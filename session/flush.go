@@ -77,6 +77,7 @@ type batch struct {
 	used    []*entry
 	changes []Change
 	made    []*entry // with a claim each
+	shared  []*entry // their stored grants are others
 	skipped int
 	full    bool // no more sessions are stored for the first time: that has failed
 }
@@ -104,6 +105,9 @@ func (k *keeper) take(s *shard, n int, b *batch) {
 				Key: e.storeKey(), LastUsed: k.dir.wall(e.lastUsed), Expires: k.dir.wall(e.lapsesLocked(now)),
 				Calls: e.calls, Errors: e.errors, Client: e.client.Value(),
 			})
+			if e.grantsStaleLocked() {
+				b.shared = append(b.shared, e)
+			}
 		case b.full, k.claimLocked(e) != nil: // or a commit stores it at the moment
 			b.skipped++
 			s.touchLocked(e)
@@ -128,11 +132,12 @@ func (k *keeper) writeBatch(ctx context.Context, b *batch) (goOn bool, err error
 	if len(b.changes) > 0 {
 		made = k.createAll(ctx, b)
 	}
+	shared := k.settleGrants(ctx, b.shared)
 	*b = batch{full: b.full || made != nil}
 	if err := errors.Join(used, made); err != nil {
 		return used == nil && !unknown(made), unavailable(err, "the last uses of sessions could not be stored")
 	}
-	return true, nil
+	return true, shared
 }
 
 // createAll stores sessions for the first time, and ends the claims on them.

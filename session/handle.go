@@ -13,18 +13,33 @@ import (
 // no idle TTL ends the session. Its methods may be called from any goroutine of
 // the call.
 type Handle struct {
-	e        *entry
-	released atomic.Bool
-	failed   atomic.Bool
-	looked   atomic.Bool
+	e     *entry
+	guest *Owner // by whose grant it came about; nil for the session's owner
+	marks marks
 
 	// The version that the next write demands, if expecting. Set before the
 	// writes of a call, then owned by whoever holds the state's turn.
-	expecting atomic.Bool
-	expected  atomic.Uint64
+	expected atomic.Uint64
 }
 
-// ID returns the session's id, which only its owner may see.
+// mark is something that is true of a handle from some moment on.
+type mark uint32
+
+const (
+	released mark = 1 << iota
+	failed
+	looked
+	expecting
+)
+
+// marks are those of one handle. They share a word, for a call makes a handle.
+type marks struct{ word atomic.Uint32 }
+
+func (m *marks) has(x mark) bool       { return m.word.Load()&uint32(x) != 0 }
+func (m *marks) set(x mark) (was bool) { return m.word.Or(uint32(x))&uint32(x) != 0 }
+
+// ID returns the session's id, which only its owner and those to whom it is
+// granted may see.
 func (h *Handle) ID() ID { return h.e.id }
 
 // Owner returns whose session it is.
@@ -67,7 +82,7 @@ func (h *Handle) Context() context.Context {
 // Release ends the call: it counts as completed, and the idle TTL starts anew.
 // Releasing twice is the same as once.
 func (h *Handle) Release() {
-	if h.released.Swap(true) {
+	if h.marks.set(released) {
 		return
 	}
 	e := h.e
@@ -81,10 +96,10 @@ func (h *Handle) Release() {
 	e.inFlight--
 	s.tally.inFlight--
 	e.calls++
-	if h.failed.Load() {
+	if h.marks.has(failed) {
 		e.errors++
 	}
-	if !h.looked.Load() {
+	if !h.marks.has(looked) {
 		e.lastUsed = now
 		if e.phase == live {
 			e.own.part.touchLocked(e, now)
@@ -99,10 +114,10 @@ func (h *Handle) Release() {
 // Look marks the call as one that only looks at the session itself, such as a
 // report of its age: Release will count it, but not slide the idle TTL, so that
 // watching a session does not keep it alive.
-func (h *Handle) Look() { h.looked.Store(true) }
+func (h *Handle) Look() { h.marks.set(looked) }
 
 // Fail marks the call as failed: Release will count it among the errors too.
-func (h *Handle) Fail() { h.failed.Store(true) }
+func (h *Handle) Fail() { h.marks.set(failed) }
 
 // Stream holds the session for an open stream until release is called. A
 // stream keeps the idle TTL and the caps away but is not a call: letting go of
@@ -134,8 +149,12 @@ func (h *Handle) Stream() (release func()) {
 	})
 }
 
-// SetClient notes which program uses the session now.
+// SetClient notes which program uses the session now. That of a grantee is not
+// noted.
 func (h *Handle) SetClient(c Client) {
+	if h.guest != nil {
+		return
+	}
 	e := h.e
 	s := e.shard
 	client := unique.Make(c.cut())
@@ -179,14 +198,15 @@ func (h *Handle) OnEnd(fn func(Reason)) (remove func()) {
 // commits move the expectation along.
 func (h *Handle) Expect(version uint64) {
 	h.expected.Store(version)
-	h.expecting.Store(true)
+	h.marks.set(expecting)
 }
 
 // Keys returns the ids of all slots that were made by Key from the slot name
 // and hold something, sorted. It costs a look at every slot of the session. It
-// may be called until the handle is released.
+// may be called until the handle is released. Once the caller's grant is over
+// there are none, here and in Export.
 func (h *Handle) Keys(name string) []string {
-	if st := h.e.state.Load(); st != nil {
+	if st := h.e.state.Load(); st != nil && h.may(AccessRead) == nil {
 		return st.keys(name)
 	}
 	return nil
@@ -196,7 +216,7 @@ func (h *Handle) Keys(name string) []string {
 // {"schema":…,"data":…}, by the slot's name. It may be called until the handle is
 // released.
 func (h *Handle) Export() map[string]json.RawMessage {
-	if st := h.e.state.Load(); st != nil {
+	if st := h.e.state.Load(); st != nil && h.may(AccessRead) == nil {
 		return st.export()
 	}
 	return map[string]json.RawMessage{}

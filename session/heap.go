@@ -33,7 +33,7 @@ func (h *heaviest[T]) Pop() any {
 	v := h.items[n]
 	var zero T
 	h.items[n] = zero
-	h.items = h.items[:n]
+	h.items = slimSlice(h.items[:n])
 	return v
 }
 
@@ -87,7 +87,7 @@ func (h *deadlines) Pop() any {
 	n := len(h.items) - 1
 	e := h.items[n]
 	h.items[n] = nil
-	h.items = h.items[:n]
+	h.items = slimSlice(h.items[:n])
 	e.place = noPlace
 	return e
 }

@@ -27,6 +27,7 @@ func checkInvariants(t reporter, d *Directory) {
 	}
 	now := d.now()
 	var total tally
+	granted := 0
 	var bytes, resident int64
 	tenantBytes := map[string]int64{}
 	perTenant := map[string]int{}
@@ -87,6 +88,7 @@ func checkInvariants(t reporter, d *Directory) {
 						t.Errorf("a session has %d bytes, more than %d", size, d.cfg.MaxBytes)
 					}
 				}
+				granted += checkGrants(t, d, e)
 				switch e.phase {
 				case live:
 					findable++
@@ -140,6 +142,15 @@ func checkInvariants(t reporter, d *Directory) {
 		total.draining += sum.draining
 		total.cold += sum.cold
 	}
+	for _, s := range d.shards {
+		for o, ids := range s.guests.granted {
+			eq("grantee's shard", d.shardOf(o), s)
+			if granted -= len(ids); len(ids) == 0 {
+				t.Errorf("grantee %v has no session", o)
+			}
+		}
+	}
+	eq("grants that lead to no live session", -granted, 0)
 	eq("bytes of all", d.bytes.Load(), bytes)
 	eq("resident bytes", d.resident.Load(), resident)
 	eq("bytes in the ledger", d.ledger.bytes, bytes)
@@ -176,6 +187,29 @@ func checkInvariants(t reporter, d *Directory) {
 		n++
 	}
 	eq("sessions of All", n, total.sessions)
+}
+
+// checkGrants checks the grants of one session and returns how many of them its
+// grantees can find.
+func checkGrants(t reporter, d *Directory, e *entry) int {
+	t.Helper()
+	seen := map[Owner]bool{}
+	for _, g := range e.grantsLocked() {
+		if g.to.Tenant != e.own.Tenant || g.to == e.own.Owner || seen[g.to] || g.expires > e.ageAt {
+			t.Errorf("session of %v, over age at %d: bad grant %+v", e.own.Owner, e.ageAt, g)
+		}
+		seen[g.to] = true
+		if found := d.guestsOf(g.to).find(g.to, e.id); (found == e) != (e.phase == live) {
+			t.Errorf("session in phase %d is found by its grantee: %v", e.phase, found == e)
+		}
+	}
+	if len(seen) > d.cfg.MaxGrants {
+		t.Errorf("%d grants, more than %d", len(seen), d.cfg.MaxGrants)
+	}
+	if e.phase != live {
+		return 0
+	}
+	return len(seen)
 }
 
 func checkRanking[T weighty](t reporter, h *heaviest[T]) {

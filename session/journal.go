@@ -45,6 +45,8 @@ type Journal struct {
 	loading map[Owner]chan struct{} // owners of whom the store is read or swept: nobody claims
 	dying   map[recordKey]*record   // dropped here, not yet in the store
 	dropped []*record               // of these, what nobody has begun to delete
+
+	ownerSlack, settledSlack slack
 }
 
 // ownerJournal is one owner's records. Owned by Journal.mu.
@@ -334,6 +336,8 @@ func (j *Journal) removeLocked(r *record) {
 	if len(own.records) == 0 {
 		delete(j.owners, r.owner)
 	}
+	j.owners = slimMap(j.owners, &j.ownerSlack)
+	j.settled = slimLRU(j.settled, &j.settledSlack, journalRecords)
 }
 
 func (j *Journal) chargeLocked(own *ownerJournal, size int64) {

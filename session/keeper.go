@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"sync"
@@ -31,6 +30,7 @@ type keeper struct {
 	mu sync.Mutex
 	// Owned by mu. Lock order: a shard's mu may be held while taking this one.
 	graves   map[Key]grave            // ended, to be deleted
+	slack    slack                    // of graves
 	lastDead uint64                   // the last number of a grave
 	creating map[*entry]chan struct{} // being stored for the first time; closed when that is over
 }
@@ -120,6 +120,9 @@ func (k *keeper) created(e *entry, err error) (doomed bool) {
 			s.deadlines.set(e, due)
 		}
 	}
+	if e.grantsStaleLocked() { // changed since its record was made
+		s.touchLocked(e)
+	}
 	if doomed = e.doomedLocked(); doomed && (err == nil || unknown(err)) {
 		k.mourn(e.storeKey())
 		e.stored, e.perhaps = false, false
@@ -151,13 +154,23 @@ func (k *keeper) save(st *state, ed *edit, bytes int64, kinds []kind) error {
 	if k == nil {
 		return nil
 	}
+	return k.write(st, func(c *Change) {
+		grants, _ := st.entry.toStore()
+		c.Put, c.Drop = ed.put, ed.drop
+		c.Record.Version, c.Record.Bytes, c.Record.Extra = st.version+1, bytes, extraOf(kinds, grants)
+	})
+}
+
+// write stores what fill makes of a session's record, from the version that the
+// session is at. The caller is the writer.
+func (k *keeper) write(st *state, fill func(*Change)) error {
 	e := st.entry
 	c, first, doomed := k.prepare(e)
 	if doomed {
 		return nil
 	}
-	c.From, c.Put, c.Drop = st.version, ed.put, ed.drop
-	c.Record.Version, c.Record.Bytes, c.Record.Extra = st.version+1, bytes, extraOf(kinds)
+	c.From = st.version
+	fill(&c)
 	write := func(ctx context.Context) error { return k.store.Save(ctx, c) }
 	err := k.call(context.Background(), "save", write)
 	if _, stale := errors.AsType[*StaleError](err); stale && first {
@@ -219,16 +232,18 @@ func (e *entry) recordLocked(now moment) Record {
 		Created: d.wall(e.created), IdleTTL: e.idleTTL, AgeAt: d.wall(e.ageAt),
 		LastUsed: d.wall(e.lastUsed), Expires: d.wall(e.lapsesLocked(now)), Calls: e.calls, Errors: e.errors,
 	}
+	var kinds []kind
 	if st := e.state.Load(); st != nil {
-		r.Version, r.Bytes, r.Extra = st.record()
+		r.Version, r.Bytes, kinds = st.record()
 	}
+	r.Extra = extraOf(kinds, d.storedGrants(e.grantsLocked()))
 	return r
 }
 
-func (st *state) record() (version uint64, size int64, extra json.RawMessage) {
+func (st *state) record() (version uint64, size int64, kinds []kind) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	return st.version, st.bytes, extraOf(st.kinds)
+	return st.version, st.bytes, st.kinds
 }
 
 // lapsesLocked is when the record of e expires. If e is in use when the process
@@ -244,22 +259,6 @@ func (e *entry) lapsesLocked(now moment) moment {
 // wall is a moment as it is stored. It comes from the monotonic clock and the
 // wall clock at the start, so that later steps of the wall clock change nothing.
 func (d *Directory) wall(m moment) time.Time { return d.time(m).Round(0).UTC() }
-
-// recordExtra is Record.Extra.
-type recordExtra struct {
-	Slots []kind `json:"slots,omitempty"`
-}
-
-func extraOf(kinds []kind) json.RawMessage {
-	if len(kinds) == 0 {
-		return nil
-	}
-	data, err := json.Marshal(recordExtra{kinds})
-	if err != nil {
-		panic(err) // a struct of texts and numbers
-	}
-	return data
-}
 
 // mournLocked notes that e left for good, so that its record must go.
 func (s *shard) mournLocked(e *entry) {
@@ -341,8 +340,6 @@ func (k *keeper) erase(ctx context.Context, keys ...Key) error {
 			delete(k.graves, key)
 		}
 	}
-	if len(k.graves) == 0 {
-		k.graves = make(map[Key]grave) // a map keeps the room that it once needed
-	}
+	k.graves = slimMap(k.graves, &k.slack)
 	return nil
 }

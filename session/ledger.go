@@ -20,6 +20,7 @@ type ledger struct {
 	bytes   int64 // committed state and reservations of it
 	tenants map[string]*tenant
 	ranking heaviest[*tenant] // by count
+	slack   slack             // of tenants
 }
 
 // tenant is one tenant over all shards. Its fields are owned by ledger.mu.
@@ -206,5 +207,6 @@ func (l *ledger) dropIfEmptyLocked(t *tenant) {
 	if t.count == 0 && len(t.parts) == 0 && t.bytes == 0 {
 		l.ranking.remove(t.place)
 		delete(l.tenants, t.name)
+		l.tenants = slimMap(l.tenants, &l.slack)
 	}
 }

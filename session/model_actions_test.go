@@ -58,9 +58,9 @@ func (m *model) open(t *rapid.T) *modelHandle {
 	if err != nil {
 		t.Fatalf("open: %v", err)
 	}
-	s := &modelSession{id: h.ID(), owner: o, created: now, lastUsed: now, idleTTL: p.IdleTTL, maxTTL: p.MaxTTL, inFlight: 1, slots: map[string]string{}}
+	s := &modelSession{id: h.ID(), owner: o, created: now, lastUsed: now, idleTTL: p.IdleTTL, maxTTL: p.MaxTTL, inFlight: 1, slots: map[string]string{}, grants: map[Owner]modelGrant{}}
 	m.sessions = append(m.sessions, s)
-	mh := &modelHandle{Handle: h, s: s}
+	mh := &modelHandle{Handle: h, s: s, who: o}
 	m.handles = append(m.handles, mh)
 	m.events = append(m.events, fmt.Sprint("opened ", s.id))
 	h.OnEnd(func(why Reason) {
@@ -75,12 +75,17 @@ func (m *model) open(t *rapid.T) *modelHandle {
 
 // find is the rule of a lookup.
 func (m *model) find(t *rapid.T, o Owner, s *modelSession) bool {
-	if s.owner != o || !s.live() {
+	_, known := s.grants[o] // also one that has expired since the last sweep
+	if s.owner != o && !known || !s.live() {
 		m.misses++
 		return false
 	}
 	if why := s.overdue(time.Now()); why != "" {
 		m.leave(t, s, why)
+		m.misses++
+		return false
+	}
+	if _, granted := s.grant(o); s.owner != o && !granted {
 		m.misses++
 		return false
 	}
@@ -100,7 +105,7 @@ func (m *model) Acquire(t *rapid.T) {
 		t.Fatalf("acquire: %v", err)
 	}
 	s.inFlight++
-	m.handles = append(m.handles, &modelHandle{Handle: h, s: s})
+	m.handles = append(m.handles, &modelHandle{Handle: h, s: s, who: o})
 }
 
 func (m *model) Delete(t *rapid.T) {
@@ -109,6 +114,12 @@ func (m *model) Delete(t *rapid.T) {
 	if !m.find(t, o, s) {
 		if err != errMiss {
 			t.Fatalf("delete: %v, want a miss", err)
+		}
+		return
+	}
+	if s.owner != o {
+		if err != errNotOwner {
+			t.Fatalf("delete by a grantee: %v", err)
 		}
 		return
 	}
@@ -182,6 +193,7 @@ func (m *model) update(t *rapid.T, h *modelHandle) {
 	text := rapid.StringMatching(`[a-z]{0,200}`).Draw(t, "text")
 	fails := rapid.Bool().Draw(t, "fails")
 	failure := errors.New("fails")
+	refused := m.refusal(h, AccessWrite)
 	err := modelSlots.Key(key).Update(context.Background(), h.Handle, func(v *string) error {
 		if *v != h.s.slots["text/"+key] {
 			t.Errorf("update sees %q, want %q", *v, h.s.slots["text/"+key])
@@ -192,6 +204,12 @@ func (m *model) update(t *rapid.T, h *modelHandle) {
 		}
 		return nil
 	})
+	if refused != nil {
+		if err != refused {
+			t.Fatalf("update by %v: %v, want %v", h.who, err, refused)
+		}
+		return
+	}
 	if fails {
 		if err != failure {
 			t.Fatalf("update: %v, want what fn returned", err)
@@ -209,6 +227,9 @@ func (m *model) update(t *rapid.T, h *modelHandle) {
 	if err != nil {
 		t.Fatalf("update: %v", err)
 	}
+	if h.who != h.s.owner {
+		m.reached["committed"]++
+	}
 	h.s.slots = after.slots
 	h.s.version++
 }
@@ -216,8 +237,12 @@ func (m *model) update(t *rapid.T, h *modelHandle) {
 func (m *model) Remove(t *rapid.T) {
 	h := m.someHandle(t)
 	key := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
-	if err := modelSlots.Key(key).Delete(context.Background(), h.Handle); err != nil {
-		t.Fatalf("delete slot: %v", err)
+	refused := m.refusal(h, AccessWrite)
+	if err := modelSlots.Key(key).Delete(context.Background(), h.Handle); err != refused {
+		t.Fatalf("delete slot: %v, want %v", err, refused)
+	}
+	if refused != nil {
+		return
 	}
 	if _, ok := h.s.slots["text/"+key]; ok {
 		delete(h.s.slots, "text/"+key)
@@ -240,7 +265,9 @@ func (m *model) Sweep(t *rapid.T) {
 		}
 		if why := s.overdue(time.Now()); why != "" {
 			m.leave(t, s, why)
+			continue
 		}
+		m.prune(s)
 	}
 }
 
@@ -252,13 +279,16 @@ func (m *model) Cool(t *rapid.T) {
 	if err := m.d.Flush(context.Background()); err != nil {
 		t.Fatalf("flush: %v", err)
 	}
+	for _, s := range m.sessions {
+		s.unstored = false
+	}
 	freezeAll(m.d)
 }
 
 // UpdateUnstored is an update while the store fails.
 func (m *model) UpdateUnstored(t *rapid.T) {
 	h := m.someHandle(t)
-	if m.store == nil || !h.s.live() {
+	if m.store == nil || !h.s.live() || m.refusal(h, AccessWrite) != nil {
 		t.Skip("no store, or nothing to store")
 	}
 	m.store.set(m.store.fail, "save", errDisk)

@@ -26,7 +26,9 @@ type model struct {
 	streams  []*modelStream  // not closed yet
 	ended    []endNote       // what the hooks reported and the model has not explained yet
 	events   []string        // what must have been told since the last check
+	granted  []string        // what the hook of grants was told since the last check
 	reasons  map[Reason]uint64
+	reached  map[string]uint64 // what was done by or to a grantee
 	misses   uint64
 	refused  uint64
 
@@ -47,12 +49,15 @@ type modelSession struct {
 	why               Reason
 	ctx               context.Context // nil if nobody asked for it
 	canceled          bool
-	byStream          bool // a stream was the last to let go of it
+	grants            map[Owner]modelGrant // by grantee
+	unstored          bool                 // the store may have other grants
+	byStream          bool                 // a stream was the last to let go of it
 	hooks             int
 }
 
 type modelHandle struct {
 	*Handle
+	who    Owner // the session's owner or a grantee
 	s      *modelSession
 	failed bool
 }
@@ -218,6 +223,7 @@ func (m *model) Check(t *rapid.T) {
 	if !slices.Equal(told, m.events) {
 		t.Fatalf("events %v, want %v", told, m.events)
 	}
+	m.checkGrants(t)
 	m.events = nil
 	all := map[ID]Info{}
 	for i := range m.d.All() {
@@ -264,6 +270,7 @@ func (m *model) checkStore(t *rapid.T) {
 		t.Fatalf("restore: %v", err)
 	}
 	checkInvariants(t, after)
+	m.checkStoredGrants(t, after)
 	for _, s := range m.sessions {
 		got := m.store.get(s.owner, s.id)
 		if !s.live() && (s.why == ReasonDeleted || s.why == ReasonOperator) {
@@ -314,6 +321,11 @@ func (m *model) checkSession(t *rapid.T, s *modelSession, all map[ID]Info) {
 	if len(s.slots) > 0 {
 		want.Slots = []string{"text"}
 	}
+	for _, g := range s.grants {
+		if time.Now().Before(g.expires) {
+			want.Grants++
+		}
+	}
 	if fmt.Sprint(got) != fmt.Sprint(want) || s.hooks != 0 {
 		t.Errorf("session\n%+v, want\n%+v, %d hooks ran", got, want, s.hooks)
 	}
@@ -346,13 +358,17 @@ func (m *model) someHandle(t *rapid.T) *modelHandle {
 type noDeadline struct{ rapid.TB }
 
 func TestModel(t *testing.T) {
-	seen := map[Reason]uint64{}
+	seen, reached := map[Reason]uint64{}, map[string]uint64{}
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(noDeadline{t}, func(t *rapid.T) {
-			cfg := Config{MaxPerOwner: 3, MaxPerTenant: 5, MaxTotal: 7, MaxBytes: 700, Shards: rapid.SampledFrom([]int{1, 3}).Draw(t, "shards")}
+			cfg := Config{MaxPerOwner: 3, MaxPerTenant: 5, MaxTotal: 7, MaxBytes: 700, MaxGrants: 2, Shards: rapid.SampledFrom([]int{1, 3}).Draw(t, "shards")}
 			var bus event.Bus[Event]
 			ctx, cancel := context.WithCancel(context.Background())
-			m := &model{cfg: cfg, reasons: map[Reason]uint64{}}
+			m := &model{reasons: map[Reason]uint64{}, reached: reached}
+			cfg.OnGrant = func(e GrantEvent) {
+				m.granted = append(m.granted, fmt.Sprint(e.Kind, " ", e.ID, " ", e.Grant.Grantee.Subject))
+			}
+			m.cfg = cfg
 			if rapid.Bool().Draw(t, "stored") {
 				m.store = newFakeStore()
 				var err error
@@ -367,7 +383,11 @@ func TestModel(t *testing.T) {
 			listener.Go(func() {
 				for e := range events {
 					m.mu.Lock()
-					m.told = append(m.told, fmt.Sprint(e.Kind, " ", e.Info.ID))
+					about := fmt.Sprint(e.Kind, " ", e.Info.ID)
+					if e.Grant != nil {
+						about += " " + e.Grant.Grantee.Subject
+					}
+					m.told = append(m.told, about)
 					m.mu.Unlock()
 				}
 			})
@@ -386,5 +406,10 @@ func TestModel(t *testing.T) {
 			t.Errorf("no session ended by %s: the actions do not reach that rule", why)
 		}
 	}
-	t.Logf("ends: %v", seen)
+	for _, what := range []string{"granted", "revoked", "expired", "used", "committed", "read_only_grant", "over in flight"} {
+		if reached[what] == 0 {
+			t.Errorf("no grant was %s: the actions do not reach that rule", what)
+		}
+	}
+	t.Logf("ends: %v, grants: %v", seen, reached)
 }

@@ -21,6 +21,8 @@ type part struct {
 	parked    map[key]*entry
 	owners    heaviest[*owner] // by number of sessions
 
+	catalogueSlack, parkedSlack slack
+
 	idle atomic.Int64 // sessions without a call or a stream; read without the lock
 }
 
@@ -52,6 +54,12 @@ func (p *part) removeLocked(e *entry) {
 		return
 	}
 	p.catalogue.Remove(e.key())
+}
+
+// slimLocked gives back the room of sessions that have ended.
+func (p *part) slimLocked() {
+	p.catalogue = slimLRU(p.catalogue, &p.catalogueSlack, p.shard.dir.cfg.MaxTotal)
+	p.parked = slimMap(p.parked, &p.parkedSlack)
 }
 
 // touchLocked makes e the most recent session.

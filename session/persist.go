@@ -4,7 +4,7 @@ import "context"
 
 // Persist stores the session id of o if there is a store and it is not in it
 // yet, as Params.Durable does: for a session that something durable is to refer
-// to. It is no use of the session. A miss is answered as by Acquire; it is
+// to. It may be one that is granted to o. It is no use of the session. A miss is answered as by Acquire; it is
 // Unavailable if the store fails.
 func (d *Directory) Persist(ctx context.Context, o Owner, id ID) error {
 	if err := ctx.Err(); err != nil {
@@ -16,7 +16,9 @@ func (d *Directory) Persist(ctx context.Context, o Owner, id ID) error {
 	s.mu.Unlock()
 	p.finish()
 	if e == nil {
-		return errMiss
+		if err := d.visit(o, id, func(_ *shard, granted *entry) { e = granted }); err != nil {
+			return err
+		}
 	}
 	return d.keep.persist(e)
 }

@@ -95,29 +95,31 @@ func (d *Directory) revive(r *Record) *entry {
 	if _, over := e.expiredLocked(now); over {
 		return nil
 	}
+	slots, grants := readExtra(r.Extra)
+	e.reviveGrants(grants, now)
 	e.recent, e.due = e.lastUsed, e.dueLocked(now)
 	if r.Version == 0 {
 		return e
 	}
 	st := newState(e)
-	st.version, st.bytes, st.kinds = r.Version, r.Bytes, kindsOf(r.Extra)
+	st.version, st.bytes, st.kinds = r.Version, r.Bytes, slots
 	st.cold.Store(true)
 	e.state.Store(st)
 	return e
 }
 
-// kindsOf reads Record.Extra. What it cannot read is known when the slots are
-// loaded.
-func kindsOf(extra json.RawMessage) []kind {
+// readExtra reads Record.Extra. What it cannot read of slots is known when they
+// are loaded; of grants, it grants nothing.
+func readExtra(extra json.RawMessage) ([]kind, []storedGrant) {
 	var x recordExtra
 	if len(extra) == 0 || json.Unmarshal(extra, &x) != nil {
-		return nil
+		return nil, nil
 	}
 	for i := range x.Slots {
 		x.Slots[i].Name = unique.Make(x.Slots[i].Name).Value()
 	}
 	slices.SortFunc(x.Slots, func(a, b kind) int { return cmp.Compare(a.Name, b.Name) })
-	return slices.Clip(x.Slots)
+	return slices.Clip(x.Slots), x.Grants
 }
 
 // seat puts sessions into the empty directory, as many as the caps allow, the
@@ -144,6 +146,9 @@ func (d *Directory) seat(all []*entry) {
 		s.mu.Lock()
 		e.own.reserved--
 		s.addLocked(e)
+		for _, g := range e.grantsLocked() {
+			d.guestsOf(g.to).add(g.to, e)
+		}
 		s.idleLocked(e, +1)
 		if st := e.state.Load(); st != nil {
 			s.tally.cold++

@@ -32,7 +32,7 @@ func (s Slot[T]) Retry(ctx context.Context, h *Handle, tries int, compute func(c
 			return nil
 		}
 		tries--
-		if tries < 1 || h.expecting.Load() || !isVersionConflict(err) {
+		if tries < 1 || h.marks.has(expecting) || !isVersionConflict(err) {
 			return err
 		}
 		if ctx.Err() != nil {

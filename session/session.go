@@ -132,13 +132,18 @@ const (
 	EventOpened  EventKind = "opened"
 	EventChanged EventKind = "changed" // it began to drain, or another client uses it
 	EventEnded   EventKind = "ended"
+
+	EventGranted      EventKind = "granted" // it was shared, or a grant was replaced
+	EventRevoked      EventKind = "revoked"
+	EventGrantExpired EventKind = "grant_expired"
 )
 
-// Event tells that a session began, changed or ended.
+// Event tells that a session began, changed, was shared or ended.
 type Event struct {
 	Kind   EventKind
 	Info   Info
 	Reason Reason // of an end, and of a change to draining; else empty
+	Grant  *Grant // that was made, revoked or has expired; else nil
 	At     time.Time
 }
 
@@ -163,4 +168,5 @@ type Info struct {
 	Version  uint64 // commits so far
 	Bytes    int64  // of committed state
 	Slots    []string
+	Grants   int // to others, which hold now
 }

@@ -8,7 +8,7 @@ import (
 // shard holds the sessions of the owners that hash to it. All sessions of an
 // owner are in one shard, so one lock decides everything about an owner.
 //
-// Lock order: shard.mu, then ledger.mu or state.mu. No two shards are ever
+// Lock order: shard.mu, then ledger.mu, state.mu or any guests.mu. No two shards are ever
 // locked at once, and nothing foreign runs under a lock: what is left to do for
 // a session that ended is a parting, finished after the unlock.
 type shard struct {
@@ -22,6 +22,10 @@ type shard struct {
 	deadlines deadlines        // sessions that can expire: not draining, not ended
 	tally     tally
 	touched   []*entry // what the store does not know yet, each once; nil without a store
+
+	ownerSlack, tenantSlack slack // of the maps
+
+	guests guests // whom sessions of any shard are granted to; has a lock of its own
 }
 
 // tally counts the sessions of a shard that have begun and not ended.
@@ -59,8 +63,10 @@ func (s *shard) dropIfEmptyLocked(own *owner) {
 	}
 	p.owners.remove(own.place)
 	delete(s.owners, own.Owner)
+	s.owners = slimMap(s.owners, &s.ownerSlack)
 	if p.owners.Len() == 0 {
 		delete(s.tenants, p.tenant)
+		s.tenants = slimMap(s.tenants, &s.tenantSlack)
 		s.dir.ledger.leave(p)
 	}
 }
@@ -146,6 +152,7 @@ func (s *shard) leaveLocked(e *entry, why Reason, now moment) parting {
 		return s.endLocked(e, why, now)
 	}
 	e.own.part.removeLocked(e)
+	s.hideLocked(e)
 	s.deadlines.remove(e)
 	s.tally.draining++
 	e.phase, e.reason = draining, why
@@ -173,6 +180,7 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	}
 	if e.phase == live {
 		e.own.part.removeLocked(e)
+		s.hideLocked(e)
 		s.deadlines.remove(e)
 	}
 	e.phase, e.reason = ended, why
@@ -186,7 +194,8 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	}
 	own := e.own
 	i := slices.Index(own.sessions, e)
-	own.sessions = slices.Delete(own.sessions, i, i+1)
+	own.sessions = slimSlice(slices.Delete(own.sessions, i, i+1))
+	own.part.slimLocked()
 	own.bytes -= freed
 	s.dropIfEmptyLocked(own)
 	s.dir.ledger.addBytes(own.Tenant, -freed)

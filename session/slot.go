@@ -143,7 +143,7 @@ func (s Slot[T]) take(c *cell, h *Handle) (*T, error) {
 	}
 	kept, holder := c.decoded, c.holder
 	c.decoded, c.holder = nil, nil
-	if v, ok := kept.(*T); ok && (holder == h || holder.released.Load()) {
+	if v, ok := kept.(*T); ok && (holder == h || holder.marks.has(released)) {
 		return v, nil
 	}
 	v := new(T)

@@ -71,8 +71,11 @@ var errReleased = errors.New("session handle used after its release")
 
 // reader returns the state to read from, nil if nothing was ever written.
 func (h *Handle) reader() (*state, error) {
-	if h.released.Load() {
+	if h.marks.has(released) {
 		return nil, errReleased
+	}
+	if err := h.may(AccessRead); err != nil {
+		return nil, err
 	}
 	e := h.e
 	if st := e.state.Load(); st != nil {
@@ -89,13 +92,30 @@ func (h *Handle) reader() (*state, error) {
 // begin waits for the handle's turn to write and checks that it may. After a
 // nil error the caller must call end.
 func (h *Handle) begin(ctx context.Context) (*state, error) {
-	if h.released.Load() {
+	if h.marks.has(released) {
 		return nil, errReleased
 	}
+	if err := h.may(AccessWrite); err != nil {
+		return nil, err
+	}
+	st, err := h.e.takeTurn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = st.mayWrite(h); err != nil {
+		st.end()
+		return nil, err
+	}
+	return st, nil
+}
+
+// takeTurn makes the caller the session's writer. After a nil error the caller
+// must call end.
+func (e *entry) takeTurn(ctx context.Context) (*state, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	st, err := h.e.openState()
+	st, err := e.openState()
 	if err != nil {
 		return nil, err
 	}
@@ -108,10 +128,7 @@ func (h *Handle) begin(ctx context.Context) (*state, error) {
 			return nil, context.Cause(ctx)
 		}
 	}
-	if err = st.refresh(ctx); err == nil {
-		err = st.mayWrite(h)
-	}
-	if err != nil {
+	if err = st.refresh(ctx); err != nil {
 		st.end()
 		return nil, err
 	}
@@ -149,7 +166,7 @@ func (st *state) mayWrite(h *Handle) error {
 	if st.ended != nil {
 		return st.ended
 	}
-	if want := h.expected.Load(); h.expecting.Load() && want != st.version {
+	if want := h.expected.Load(); h.marks.has(expecting) && want != st.version {
 		return conflict("the session", st.version, want)
 	}
 	return nil

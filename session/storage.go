@@ -57,6 +57,10 @@ type Store interface {
 	Close() error
 }
 
+// CodeDamaged is the code of a *fault.Error by which a store says that a record
+// is damaged, so that reading it again is of no use.
+const CodeDamaged = "session_damaged"
+
 // ErrNoRecord says that a store has no record of that key.
 var ErrNoRecord = errors.New("no such record")
 

@@ -45,7 +45,8 @@ func (d *Directory) Run(ctx context.Context) error {
 // sweepStep looks at up to sweepBatch sessions that are due and reports whether
 // there may be more.
 func (s *shard) sweepStep() (more bool) {
-	ends, cool, more := s.sweep(sweepBatch)
+	ends, cool, told, more := s.sweep(sweepBatch)
+	s.dir.notify(told)
 	for _, st := range cool {
 		st.cool()
 	}
@@ -53,19 +54,20 @@ func (s *shard) sweepStep() (more bool) {
 	return more
 }
 
-func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
+func (s *shard) sweep(limit int) (ends []parting, cool []*state, told []notice, more bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.dir.now()
 	for range limit {
 		e := s.deadlines.first()
 		if e == nil || e.due > now {
-			return ends, cool, false
+			return ends, cool, told, false
 		}
 		if why, over := e.expiredLocked(now); over {
 			ends = append(ends, s.leaveLocked(e, why, now))
 			continue
 		}
+		told = s.pruneGrantsLocked(e, now, told)
 		if st := e.state.Load(); st != nil && e.pins() == 0 && now >= e.lastUsed.add(warmFor) && st.warm.Swap(false) {
 			cool = append(cool, st)
 		}
@@ -82,7 +84,7 @@ func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
 		}
 		s.deadlines.set(e, due)
 	}
-	return ends, cool, true
+	return ends, cool, told, true
 }
 
 // Close ends all sessions with ReasonShutdown and runs their teardown hooks,
@@ -94,6 +96,7 @@ func (s *shard) sweep(limit int) (ends []parting, cool []*state, more bool) {
 // use, and the next process restores it. What cannot be stored in time is
 // logged; no commit is among that. The store stays open.
 func (d *Directory) Close() {
+	d.keep.lastGrants()
 	for _, s := range d.shards {
 		for s.closeStep() {
 		}

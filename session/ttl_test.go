@@ -284,7 +284,7 @@ func TestSweepStepsAreBounded(t *testing.T) {
 		}
 		step := func(want int, wantMore bool) {
 			t.Helper()
-			ends, _, more := d.shards[0].sweep(10)
+			ends, _, _, more := d.shards[0].sweep(10)
 			finishAll(ends)
 			if len(ends) != want || more != wantMore {
 				t.Errorf("a step of 10 ended %d sessions, more %v: want %d, %v", len(ends), more, want, wantMore)

@@ -19,6 +19,14 @@ const (
 	Deletes                // removes something the caller stored
 )
 
+// Changed names the resource of what a call that Mutates has changed, unless the
+// tool has named one itself.
+func (c *Call) Changed(uri string) {
+	if c.resource == "" {
+		c.resource = uri
+	}
+}
+
 // Spec describes a tool. Everything a client, a document or a page says about
 // the tool comes from here.
 type Spec struct {

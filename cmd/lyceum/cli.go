@@ -37,6 +37,7 @@ type cli struct {
 	Restore  restoreCmd  `cmd:"" help:"Put a backup in the place of a store."`
 	Sessions sessionsCmd `cmd:"" help:"Delete what is kept of a subject."`
 	Store    storeCmd    `cmd:"" help:"Check or encrypt a store."`
+	Audit    auditCmd    `cmd:"" help:"Verify or search the audit log."`
 	Config   configCmd   `cmd:"" help:"Check, print or describe the configuration."`
 	Health   healthCmd   `cmd:"" help:"Exit with status 0 if a server is ready."`
 	Version  versionCmd  `cmd:"" help:"Print the version."`

@@ -20,6 +20,9 @@ func main() {
 		if !errors.Is(err, errSaid) {
 			fmt.Fprintln(os.Stderr, "lyceum:", err)
 		}
+		if e, ok := errors.AsType[statusError](err); ok {
+			os.Exit(e.status)
+		}
 		os.Exit(1)
 	}
 }

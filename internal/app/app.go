@@ -25,7 +25,9 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/event"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
+	"github.com/lyceum-mcp/lyceum/internal/identity/oidc"
 	"github.com/lyceum-mcp/lyceum/internal/job"
+	"github.com/lyceum-mcp/lyceum/internal/limit"
 	"github.com/lyceum-mcp/lyceum/internal/mcpserve"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/telemetry"
@@ -47,6 +49,8 @@ type Options struct {
 	Process bool
 	// OnReady, which may be nil, is called once connections are accepted.
 	OnReady func(a *App)
+	// OnRefusal, which may be nil, hears of every request that is not authenticated.
+	OnRefusal func(ctx context.Context, r middleware.Refusal)
 	// Extra operations, for tests.
 	Extra []tools.Tool
 }
@@ -72,6 +76,10 @@ type App struct {
 	journal    *session.Journal
 	jobs       *job.Runner
 	tickets    int
+	limits     *limit.Limiter
+	denied     *identity.DenyList // nil when local
+	proofs     *oidc.ProofChecker // nil unless an issuer's tokens may be bound to a key
+	logouts    []logoutVerifier
 
 	mcp     *mcpserve.Server
 	locals  *local
@@ -118,7 +126,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	verifier, err := a.identity()
+	verifier, err := a.identity(ctx)
 	if err != nil {
 		return err
 	}
@@ -136,6 +144,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 		MaxPerOwner: cfg.Transport.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal,
 	}, a.bus)
 	a.undo.push("transport sessions", func(context.Context) error { a.transports.Close(); return nil })
+	if err := a.openLimits(); err != nil {
+		return err
+	}
 	if a.tickets = cfg.Work.Tickets; a.tickets == 0 {
 		a.tickets = runtime.NumCPU()
 	}
@@ -154,7 +165,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	metadata := a.baseURL + "/.well-known/oauth-protected-resource" + api.MCPPath
 	a.mcp, err = mcpserve.New(mcpserve.Deps{
 		Registry: registry, Extra: catalog.Direct(), Sessions: a.sessions, Transports: a.transports, Journal: a.journal,
-		Scheduler: a.scheduler, Jobs: a.jobs, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
+		Scheduler: a.scheduler, Jobs: a.jobs, Budgets: a.limits, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
 	}, mcpserve.Config{
 		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout, InlineLimit: cfg.Jobs.InlineLimit,
 		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, TransportDefault: s.TransportDefault,
@@ -172,6 +183,8 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Config: a.apiConfig(), Log: a.log, Tracer: tel.TracerProvider(), Verifier: verifier, Gate: a.gate, MCP: a.mcp,
 		Monitor: a.monitor(), Ready: a.Ready,
 	}
+	deps.OnRefusal = o.OnRefusal
+	a.identityDeps(&deps)
 	if a.issuer != nil {
 		deps.Dev, deps.DevPaths = a.issuer, devidp.Paths()
 	}

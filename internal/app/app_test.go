@@ -59,8 +59,14 @@ func start(t *testing.T, extra []tools.Tool, change ...func(*config.Config)) *si
 	for _, f := range change {
 		f(cfg)
 	}
+	return startWith(t, cfg, app.Options{Extra: extra})
+}
+
+func startWith(t *testing.T, cfg *config.Config, o app.Options) *site {
+	t.Helper()
 	s := &site{t: t, log: &lockedBuffer{}, done: make(chan error, 1)}
-	a, err := app.New(t.Context(), cfg, app.Options{Log: s.log, Extra: extra})
+	o.Log = s.log
+	a, err := app.New(t.Context(), cfg, o)
 	if err != nil {
 		t.Fatal(err)
 	}

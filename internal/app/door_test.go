@@ -140,7 +140,7 @@ func TestRateLimits(t *testing.T) {
 func TestMetadataAndHealth(t *testing.T) {
 	s := start(t, nil)
 	u := &user{site: s}
-	want := fmt.Sprintf(`{"resource":"%[1]s/mcp","authorization_servers":["%[1]s/dev/idp"],"scopes_supported":["reason"],"bearer_methods_supported":["header"],"resource_name":"Lyceum"}`, s.app.URL())
+	want := fmt.Sprintf(`{"resource":"%[1]s/mcp","authorization_servers":["%[1]s/dev/idp"],"scopes_supported":["reason"],"bearer_methods_supported":["header"],"dpop_signing_alg_values_supported":["ES256","ES384","EdDSA"],"resource_name":"Lyceum"}`, s.app.URL())
 	for _, path := range []string{"/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp"} {
 		resp, body := u.do("GET", path, "", "Origin", "https://anywhere.example")
 		if resp.StatusCode != 200 || strings.TrimSpace(string(body)) != want || resp.Header.Get("Access-Control-Allow-Origin") != "*" {

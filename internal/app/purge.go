@@ -13,7 +13,7 @@ import (
 const stopWait = 5 * time.Second
 
 // purge ends and deletes all that belongs to a subject of a tenant: sessions of
-// both kinds, jobs, and kept results. Where o has no issuer it is whoever
+// both kinds, the grants of other people's sessions, jobs, and kept results. Where o has no issuer it is whoever
 // vouches for the subject. What was deleted is counted also when a later step
 // fails; doing it again goes on.
 func (a *App) purge(ctx context.Context, o session.Owner) (n api.PurgeCount, err error) {
@@ -37,6 +37,9 @@ func (a *App) purge(ctx context.Context, o session.Owner) (n api.PurgeCount, err
 				return n, err
 			}
 		}
+	}
+	if _, err := a.sessions.RevokeAll(ctx, meant); err != nil {
+		return n, err
 	}
 	if a.store != nil {
 		for _, kind := range []string{"job", "result"} {

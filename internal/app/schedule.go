@@ -44,11 +44,17 @@ func (a *App) raiseThreads(ctx context.Context, w config.Work) {
 }
 
 // Reload takes over those settings of cfg that can change while the server runs:
-// the log level and how the CPU is shared. It returns the names of the others
+// the log level, budgets and how the CPU is shared. It returns the names of the others
 // that differ, which need a restart. A setting that cannot be taken over changes
 // nothing.
 func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string, err error) {
+	if err := cfg.Limits.Budgets().Validate(); err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
 	if err := a.scheduler.Reconfigure(a.schedule(cfg.Work, a.tickets)); err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	if err := a.limits.Reconfigure(cfg.Limits.Budgets()); err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
 	}
 	a.raiseThreads(ctx, cfg.Work)
@@ -59,7 +65,7 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string,
 	}
 	var changed []string
 	for _, name := range cfg.Differs(a.cfg) {
-		if slices.Contains(live, name) {
+		if slices.Contains(live, name) || isBudget(name) {
 			changed = append(changed, name)
 		} else {
 			restart = append(restart, name)

@@ -45,7 +45,7 @@ func (a *App) openSessions(ctx context.Context) error {
 	cfg := session.Config{
 		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
 		MaxBytesPerOwner: s.MaxBytesPerOwner, MaxBytesPerTenant: s.MaxBytesPerTenant, MaxBytesTotal: s.MaxBytesTotal,
-		MaxResidentBytes: s.MaxResidentBytes, ColdAfter: s.ColdAfter,
+		MaxResidentBytes: s.MaxResidentBytes, ColdAfter: s.ColdAfter, MaxGrants: s.MaxGrants, MaxGrantTTL: s.MaxGrantTTL,
 	}
 	if a.store == nil {
 		a.sessions, a.journal = session.New(cfg, a.bus), session.NewJournal(0, 0)

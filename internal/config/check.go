@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/session/filestore"
@@ -22,7 +23,7 @@ type rule struct {
 func (c *Config) check(listens bool, failed map[string]bool) Problems {
 	var found Problems
 next:
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, authRules, limitRules) {
 		if r.listener && !listens {
 			continue
 		}
@@ -51,8 +52,8 @@ var rules = []rule{
 			Mend:    "listen on a loopback address, or set dev to false and name an issuer",
 		})
 	}},
-	{[]string{"dev", "oidc_issuer", "auth.issuers"}, true, func(c *Config) []Problem {
-		return when(!c.Dev && len(c.Issuers()) == 0, Problem{
+	{[]string{"dev", "oidc_issuer", "auth.issuers", "auth.introspection", "auth.tokens"}, true, func(c *Config) []Problem {
+		return when(!c.believesSomebody(), Problem{
 			Path: "auth.issuers", Reason: "nobody's tokens would be accepted",
 			Allowed: "at least one issuer",
 			Mend:    "set oidc_issuer (--oidc-issuer URL), list auth.issuers, or try the server with --dev",
@@ -169,26 +170,28 @@ var rules = []rule{
 	{[]string{"work.max_queued_per_tenant", "work.max_queued"}, false, func(c *Config) []Problem {
 		return atMost("work.max_queued_per_tenant", c.Work.MaxQueuedPerTenant, "work.max_queued", c.Work.MaxQueued)
 	}},
+	{[]string{"audit.keep_files"}, false, func(c *Config) []Problem {
+		return when(c.Audit.KeepFiles == 0, Problem{
+			Path: "audit.keep_files", Reason: "the file that is being written is one of those kept",
+			Allowed: "at least 1, or -1 for all", Mend: "set audit.keep_files to the number of files to keep",
+		})
+	}},
 	{[]string{"tools.max_millis", "work.call_timeout"}, false, func(c *Config) []Problem {
 		return atMost("tools.max_millis", time.Duration(c.Tools.MaxMillis)*time.Millisecond, "work.call_timeout", c.Work.CallTimeout)
 	}},
 }
 
-// duplicateIssuers finds entries that would accept the same tokens.
+// duplicateIssuers finds issuers with two sets of rules.
 func duplicateIssuers(c *Config) []Problem {
-	type key struct{ issuer, audience string }
 	short := len(c.Issuers()) - len(c.Auth.Issuers)
-	seen := map[key]bool{}
+	seen := map[string]bool{}
 	var all []Problem
 	for i, issuer := range c.Issuers() {
-		k := key{issuer.Issuer, issuer.Audience}
-		if seen[k] {
-			all = append(all, Problem{
-				Path: fmt.Sprintf("auth.issuers[%d].issuer", i-short), Value: issuer.Issuer, Reason: "is listed twice with the same audience",
-				Allowed: "one entry for each issuer and audience", Mend: "remove one of them; oidc_issuer counts too",
-			})
-		}
-		seen[k] = true
+		all = append(all, when(seen[issuer.Issuer], Problem{
+			Path: fmt.Sprintf("auth.issuers[%d].issuer", i-short), Value: issuer.Issuer, Reason: "is listed twice",
+			Allowed: "one entry for each issuer, with all its audiences", Mend: "remove one of them; oidc_issuer counts too",
+		})...)
+		seen[issuer.Issuer] = true
 	}
 	return all
 }

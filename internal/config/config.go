@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
-	"strings"
 	"time"
 )
 
@@ -52,6 +51,7 @@ type Config struct {
 	Tools     Tools     `key:"tools" doc:"Tools"`
 	Admin     Admin     `key:"admin" doc:"Administration"`
 	Telemetry Telemetry `key:"telemetry" doc:"Telemetry"`
+	Audit     Audit     `key:"audit" doc:"The audit log"`
 
 	origins map[string]Origin // by path; written by Load only
 }
@@ -91,32 +91,6 @@ type HTTP struct {
 	MaxStreamsPerOwner       int            `key:"max_streams_per_owner" default:"16" min:"1" max:"100000" doc:"event streams that one owner may hold open"`
 }
 
-// Limits bounds how often one caller may ask.
-type Limits struct {
-	Window     time.Duration `key:"window" default:"1m" min:"1s" max:"1h" doc:"length of the sliding window that requests are counted in"`
-	PerAddress int           `key:"per_address" default:"120000" min:"1" max:"1000000000" doc:"requests of one network address in a window, before its token is looked at"`
-	PerToken   int           `key:"per_token" default:"60000" min:"1" max:"1000000000" doc:"requests of one token in a window"`
-}
-
-// Auth says whose tokens are believed.
-type Auth struct {
-	Issuers   []Issuer      `key:"issuers" maxItems:"64" default:"" doc:"issuers whose tokens are accepted; a flag or variable takes the list as YAML or JSON"`
-	CacheTTL  time.Duration `key:"cache_ttl" default:"1m" min:"0s" max:"1h" doc:"time for which a token found good is not verified again; 0s turns that off"`
-	CacheSize int           `key:"cache_size" default:"16384" min:"64" max:"10000000" doc:"tokens remembered as good"`
-}
-
-// Issuer is one issuer of access tokens.
-type Issuer struct {
-	Issuer      string   `key:"issuer" required:"true" format:"secure_url" doc:"the token's iss, letter by letter"`
-	Audience    string   `key:"audience" format:"word" default:"" doc:"audience that a token must name; empty is oidc_audience"`
-	JWKSURL     string   `key:"jwks_url" format:"secure_url" default:"" doc:"where the keys are; empty asks the issuer's discovery document"`
-	Algorithms  []string `key:"algorithms" enum:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA" maxItems:"10" default:"RS256,PS256,ES256,EdDSA" doc:"signatures that are accepted"`
-	Typ         string   `key:"typ" enum:"at+jwt|compatible" default:"at+jwt" doc:"at+jwt takes only tokens marked as access tokens (RFC 9068); compatible is for older issuers, and tells access tokens by their claims"`
-	Tenant      string   `key:"tenant" format:"word" default:"" doc:"tenant of all its users; with neither this nor tenant_claim the issuer is the tenant"`
-	TenantClaim string   `key:"tenant_claim" format:"word" default:"" doc:"claim that names the user's tenant; a token without it is refused, and with tenant too it must say the same"`
-	ScopeClaims []string `key:"scope_claims" format:"word" maxItems:"10" default:"scope,scp" doc:"claims that scopes are read from"`
-}
-
 // Sessions bounds reasoning sessions.
 type Sessions struct {
 	IdleTTL           time.Duration `key:"idle_ttl" default:"1h" min:"1s" max:"720h" doc:"a session ends this long after its last call"`
@@ -130,6 +104,8 @@ type Sessions struct {
 	MaxBytesTotal     int64         `key:"max_bytes_total" unit:"bytes" default:"8GiB" min:"4KiB" max:"4096GiB" doc:"state of all sessions of everybody"`
 	MaxResidentBytes  int64         `key:"max_resident_bytes" unit:"bytes" default:"256MiB" min:"1MiB" max:"1024GiB" doc:"state that is kept in memory; the rest is read from the store when it is used"`
 	ColdAfter         time.Duration `key:"cold_after" default:"5m" min:"1s" max:"720h" doc:"the state of a session leaves memory this long after its last call, if there is a store"`
+	MaxGrants         int           `key:"max_grants" default:"32" min:"1" max:"1024" doc:"others of the tenant that one session may be shared with at once"`
+	MaxGrantTTL       time.Duration `key:"max_grant_ttl" default:"24h" min:"1s" max:"8760h" doc:"a session is shared for this long at most, and never longer than it lives"`
 	TransportDefault  bool          `key:"transport_default" default:"true" doc:"a call without sessionId uses the reasoning session of its transport session, where it has one"`
 }
 
@@ -207,6 +183,23 @@ type Telemetry struct {
 	Metrics     bool    `key:"metrics" default:"true" doc:"measure and serve /metrics"`
 }
 
+// Audit says how it is kept who did what.
+type Audit struct {
+	Dir                string        `key:"dir" format:"file_or_empty" default:"" doc:"directory of the audit log; empty is audit in data, or only memory with store memory"`
+	KeyFile            string        `key:"key_file" format:"file_or_empty" default:"" doc:"private key that signs the log, made if it is not there; empty is audit.key in data"`
+	Fsync              string        `key:"fsync" enum:"always|interval|none" default:"interval" doc:"when records are forced to the disk: before the answer, every fsync_interval, or when the system likes"`
+	FsyncInterval      time.Duration `key:"fsync_interval" default:"1s" min:"1ms" max:"1h" doc:"records that a power failure may cost under fsync interval"`
+	OnFull             string        `key:"on_full" enum:"refuse|degrade" default:"refuse" doc:"when records cannot be written: refuse calls, or serve them, count what is not recorded and report ill health"`
+	Arguments          string        `key:"arguments" enum:"digest|full|none" default:"digest" doc:"what is kept of a call's arguments: their SHA-256, that and up to 64KiB of them, or nothing"`
+	Addresses          bool          `key:"addresses" default:"true" doc:"keep the network addresses of clients"`
+	MaxFileBytes       int64         `key:"max_file_bytes" unit:"bytes" default:"64MiB" min:"4KiB" max:"64GiB" doc:"size at which a new file begins"`
+	MaxAge             time.Duration `key:"max_age" default:"24h" min:"1m" max:"8760h" doc:"age at which a new file begins"`
+	KeepFiles          int           `key:"keep_files" default:"64" min:"-1" max:"1000000" doc:"files that are kept, the newest included; -1 keeps all"`
+	KeepAge            time.Duration `key:"keep_age" default:"0s" min:"0s" max:"87600h" doc:"age at which a file that is no longer written is deleted; 0s keeps it"`
+	CheckpointEvery    int           `key:"checkpoint_every" default:"1000" min:"1" max:"1000000" doc:"records between two signatures, which is how many at the end could be forged without the key"`
+	CheckpointInterval time.Duration `key:"checkpoint_interval" default:"1m" min:"10ms" max:"24h" doc:"longest time that records stay unsigned"`
+}
+
 var settings = tableOf(reflect.TypeFor[Config]())
 
 // Default returns the configuration of a server that was told nothing. It is
@@ -215,35 +208,6 @@ func Default() *Config {
 	c := &Config{origins: map[string]Origin{}}
 	settings.setDefaults(reflect.ValueOf(c).Elem())
 	return c
-}
-
-// Audience returns what a token of an issuer without its own audience must
-// name: oidc_audience, or public_url followed by /mcp, or "" when neither is
-// set.
-func (c *Config) Audience() string {
-	if c.OIDCAudience != "" || c.PublicURL == "" {
-		return c.OIDCAudience
-	}
-	return strings.TrimSuffix(c.PublicURL, "/") + "/mcp"
-}
-
-// Issuers returns the issuers to trust: the short form first, then
-// auth.issuers, each with its audience filled in.
-func (c *Config) Issuers() []Issuer {
-	var all []Issuer
-	if c.OIDCIssuer != "" {
-		var short Issuer
-		settings.byPath["auth.issuers"].fields.setDefaults(reflect.ValueOf(&short).Elem())
-		short.Issuer = c.OIDCIssuer
-		all = append(all, short)
-	}
-	all = append(all, c.Auth.Issuers...)
-	for i := range all {
-		if all[i].Audience == "" {
-			all[i].Audience = c.Audience()
-		}
-	}
-	return all
 }
 
 // Origin returns where the value of the setting path, such as

@@ -224,25 +224,38 @@ func TestIssuers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	none := []string{}
 	want := []Issuer{
 		{
 			Issuer: "https://login.example.com", Audience: "urn:lyceum", Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
-			Typ: "at+jwt", ScopeClaims: []string{"scope", "scp"},
+			Typ: "at+jwt", ScopeClaims: []string{"scope", "scp"}, Audiences: none, Tenants: none, RequiredClaims: none, DPoP: "off", Leeway: 30 * time.Second,
 		},
 		{
 			Issuer: "https://a.example.com/realm", Audience: "https://lyceum.example.com/mcp", JWKSURL: "https://a.example.com/keys",
 			Algorithms: []string{"ES384"}, Typ: "compatible", TenantClaim: "org", ScopeClaims: []string{"permissions"},
+			Audiences: none, Tenants: []string{"acme", "initech"}, RequiredClaims: []string{"jti"}, DPoP: "required", Leeway: 10 * time.Second, LogoutAudience: "lyceum",
 		},
 		{
 			Issuer: "http://127.0.0.1:7000", Audience: "urn:lyceum", Algorithms: []string{"RS256", "PS256", "ES256", "EdDSA"},
-			Typ: "at+jwt", Tenant: "acme", ScopeClaims: []string{"scope", "scp"},
+			Typ: "any", Tenant: "acme", ScopeClaims: []string{"scope", "scp"}, Audiences: []string{"urn:old"}, Tenants: none, RequiredClaims: none,
+			DPoP: "off", Leeway: 30 * time.Second,
 		},
 	}
 	if got := c.Issuers(); !reflect.DeepEqual(got, want) {
 		t.Errorf("issuers\n%+v\nwant\n%+v", got, want)
 	}
-	if c.Auth.Issuers[1].Audience != "" {
-		t.Error("Issuers changed the configuration")
+	in := c.Introspections()
+	if len(in) != 1 || in[0].Audience != "urn:lyceum" {
+		t.Errorf("introspection %+v", in)
+	}
+	if c.Auth.Issuers[1].Audience != "" || c.Auth.Introspection[0].Audience != "" {
+		t.Error("Issuers or Introspections changed the configuration")
+	}
+	if tok := c.Auth.Tokens; len(tok) != 1 || !tok[0].ExpiresAt().Equal(time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("static tokens %+v", tok)
+	}
+	if d := c.Auth.Deny; len(d) != 1 || !d[0].IssuedUntil().IsZero() {
+		t.Errorf("denials %+v", d)
 	}
 }
 

@@ -1,11 +1,13 @@
 package config
 
 import (
+	"encoding/hex"
 	"net"
 	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -31,7 +33,20 @@ var formats = map[string]format{
 	"url":               {isURL, "an http or https URL without user, query and fragment, such as https://lyceum.example.com", "URL"},
 	"secure_url":        {isSecureURL, "an https URL without user, query and fragment; http only to a loopback host", "URL"},
 	"origin":            {isOrigin, "SCHEME://HOST or SCHEME://HOST:PORT, such as https://ide.example.com", "ORIGIN"},
+	"sha256":            {isSHA256, "64 hexadecimal digits", "HASH"},
+	"moment":            {isMoment, "a time such as 2027-01-31T12:00:00Z, or nothing", "TIME"},
 	"host":              {isHost, "HOST or HOST:PORT, without wildcards", "HOST"},
+}
+
+func isSHA256(s string) bool {
+	_, err := hex.DecodeString(s)
+	return err == nil && len(s) == 64
+}
+
+// isMoment accepts nothing as well.
+func isMoment(s string) bool {
+	_, err := time.Parse(time.RFC3339, s)
+	return s == "" || err == nil
 }
 
 func isWord(s string) bool {

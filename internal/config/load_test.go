@@ -205,10 +205,25 @@ oidc_issuer: https://a.example
 oidc_audience: x
 auth:
   issuers:
-    - {issuer: https://a.example, audience: x}
+    - {issuer: https://a.example, audience: z}
     - {issuer: https://b.example, audience: y, tenant: t, tenant_claim: org}
 `},
 	{name: "bad-inline", env: map[string]string{"LYCEUM_AUTH_ISSUERS": "{"}, flags: map[string][]string{"auth-issuers": {"[", "{issuer: https://a.example}"}}},
+	{name: "auth", noDev: true, yaml: `
+oidc_audience: x
+auth:
+  issuers:
+    - {issuer: https://a.example, tenants: [t]}
+  introspection:
+    - {issuer: https://b.example, endpoint: https://b.example/i, client_id: me, tenants: [t]}
+  tokens:
+    - {hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", tenant: t, subject: a}
+    - {hash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", tenant: t, subject: b}
+  deny:
+    - {issuer: https://a.example}
+    - {issuer: https://a.example, sub: a, jti: b}
+    - {issuer: https://a.example, jti: b, issued_before: 2027-01-31T12:00:00Z}
+`},
 	{name: "nobody", noDev: true},
 	{name: "no-audience", noDev: true, flags: map[string][]string{"oidc-issuer": {"https://a.example"}}},
 	{name: "dev-in-public", flags: map[string][]string{"addr": {":8383"}}},

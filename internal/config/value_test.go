@@ -23,6 +23,8 @@ func TestFormats(t *testing.T) {
 		{"url", []string{"", "http://a", "https://a.example:8443/base/"}, []string{"a.example", "ftp://a", "https://", "https://u:p@a", "https://a?x=1", "https://a?", "https://a#f", "https://a#", "https:a", "https://a:0x1", "https://a b", "https://[::1"}},
 		{"secure_url", []string{"", "https://a", "http://localhost:1", "http://127.9.9.9", "http://[::1]/x", "http://[::ffff:127.0.0.1]/"}, []string{"http://a", "http://10.0.0.1", "http://localhost.example"}},
 		{"origin", []string{"https://a", "http://a:80", "vscode-webview://abc", "https://[::1]:8383"}, []string{"", "*", "null", "a", "https://", "https://a/", "https://a?x", "https://u@a", "https://a:x"}},
+		{"sha256", []string{strings.Repeat("0aF9", 16)}, []string{"", strings.Repeat("a", 63), strings.Repeat("a", 65), strings.Repeat("g", 64)}},
+		{"moment", []string{"", "2027-01-31T12:00:00Z", "2027-01-31T12:00:00+02:00"}, []string{"2027-01-31", "tomorrow", "2027-02-30T00:00:00Z"}},
 		{"host", []string{"a", "a.example:80", "[::1]:80", "::1", "10.0.0.1"}, []string{"", "*", "*.a", "a/b", "a:b", "https://a", strings.Repeat("a", 254)}},
 	}
 	for _, tt := range tests {

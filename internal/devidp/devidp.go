@@ -298,6 +298,7 @@ func (i *Issuer) routes() http.Handler {
 	open("POST", Prefix+"/token", localOrigin, i.token)
 	open("POST", Prefix+"/register", localOrigin, i.register)
 	open("POST", Prefix+"/revoke", localOrigin, i.revoke)
+	mux.HandleFunc("POST "+Prefix+"/introspect", i.introspect) // for servers, not for scripts
 
 	// The page is for browsers, so other sites must not press its buttons.
 	mux.HandleFunc("GET "+Prefix+"/authorize", i.authorize)

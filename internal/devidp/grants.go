@@ -5,14 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	jose "github.com/go-jose/go-jose/v4"
 )
 
 // refreshToken is one link of a chain of refresh tokens. Used ones are kept, so
@@ -242,28 +239,4 @@ func (i *Issuer) revoke(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
-}
-
-// inspect returns who an access token of ours was made for and until when, or
-// zero values for any other token.
-func (i *Issuer) inspect(token string) (client string, expires time.Time) {
-	var algs []jose.SignatureAlgorithm
-	for _, a := range algorithms {
-		algs = append(algs, jose.SignatureAlgorithm(a))
-	}
-	jws, err := jose.ParseSignedCompact(token, algs)
-	if err != nil {
-		return "", time.Time{}
-	}
-	var claims struct {
-		ClientID string `json:"client_id"`
-		Exp      int64  `json:"exp"`
-	}
-	keys := i.PublicKeys()
-	for _, k := range keys.Key(jws.Signatures[0].Protected.KeyID) {
-		if payload, err := jws.Verify(k); err == nil && json.Unmarshal(payload, &claims) == nil {
-			return claims.ClientID, time.Unix(claims.Exp, 0)
-		}
-	}
-	return "", time.Time{}
 }

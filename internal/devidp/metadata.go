@@ -14,6 +14,7 @@ type document struct {
 	TokenEndpoint         string   `json:"token_endpoint"`
 	RegistrationEndpoint  string   `json:"registration_endpoint"`
 	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
 	JWKSURI               string   `json:"jwks_uri"`
 	Scopes                []string `json:"scopes_supported"`
 	ResponseTypes         []string `json:"response_types_supported"`
@@ -23,6 +24,7 @@ type document struct {
 	IDTokenAlgorithms     []string `json:"id_token_signing_alg_values_supported"`
 	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationAuthMethods []string `json:"revocation_endpoint_auth_methods_supported"`
+	IntrospectionMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	IssInResponse         bool     `json:"authorization_response_iss_parameter_supported"`
 	Claims                []string `json:"claims_supported"`
@@ -37,6 +39,7 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		TokenEndpoint:         issuer + "/token",
 		RegistrationEndpoint:  issuer + "/register",
 		RevocationEndpoint:    issuer + "/revoke",
+		IntrospectionEndpoint: issuer + "/introspect",
 		JWKSURI:               issuer + "/jwks",
 		Scopes:                append([]string{scopeOpenID}, i.config.Scopes...),
 		ResponseTypes:         []string{"code"},
@@ -46,6 +49,7 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		IDTokenAlgorithms:     []string{i.keys.signing().Algorithm},
 		TokenAuthMethods:      methods,
 		RevocationAuthMethods: methods,
+		IntrospectionMethods:  methods[1:],
 		ChallengeMethods:      []string{"S256"},
 		IssInResponse:         true,
 		Claims:                []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", TenantClaim},

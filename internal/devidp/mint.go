@@ -24,6 +24,9 @@ type TokenRequest struct {
 	TTL      time.Duration // whole seconds up to 30 days; 0 means the issuer's
 	ClientID string        // "" means DefaultClient
 	Audience string        // "" means the issuer's default
+
+	Thumbprint string // of the key that the token is bound to (RFC 9449 §6.1); "" makes a bearer token
+	SessionID  string // of the login; "" leaves it out
 }
 
 // Token makes an access token (RFC 9068) with the issuer's URL and its first
@@ -73,7 +76,7 @@ func (i *Issuer) mintFor(t TokenRequest, issuer string, audience []string) (stri
 	return i.accessToken(access{
 		issuer: issuer, audience: audience,
 		user:   User{Sub: t.Sub, Tenant: orDefault(t.Tenant, DefaultTenant), Name: t.Name},
-		client: orDefault(t.ClientID, DefaultClient), scopes: scopes, ttl: ttl,
+		client: orDefault(t.ClientID, DefaultClient), scopes: scopes, ttl: ttl, thumbprint: t.Thumbprint, session: t.SessionID,
 	})
 }
 
@@ -85,6 +88,8 @@ type access struct {
 	client   string
 	scopes   []string
 	ttl      time.Duration
+
+	thumbprint, session string // "" for none
 }
 
 func (i *Issuer) accessToken(a access) (string, error) {
@@ -96,7 +101,35 @@ func (i *Issuer) accessToken(a access) (string, error) {
 	if a.user.Name != "" {
 		claims["name"] = a.user.Name
 	}
+	if a.thumbprint != "" {
+		claims["cnf"] = map[string]string{"jkt": a.thumbprint}
+	}
+	if a.session != "" {
+		claims["sid"] = a.session
+	}
 	return i.sign("at+jwt", claims)
+}
+
+// LogoutToken makes a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4)
+// for a subject or one of its logins; one of the two may be "". Its audience is
+// that of Token.
+func (i *Issuer) LogoutToken(sub, sid string) (string, error) {
+	issuer, resources := i.identity()
+	if issuer == "" || len(resources) == 0 {
+		issuer, resources = LocalIssuer, []string{LocalAudience}
+	}
+	now := time.Now()
+	claims := map[string]any{
+		"iss": issuer, "aud": resources[0], "iat": now.Unix(), "exp": now.Add(2 * time.Minute).Unix(), "jti": rand.Text(),
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": struct{}{}},
+	}
+	if sub != "" {
+		claims["sub"] = sub
+	}
+	if sid != "" {
+		claims["sid"] = sid
+	}
+	return i.sign("logout+jwt", claims)
 }
 
 // idToken makes an OpenID Connect ID token for the client that accessToken goes to.

@@ -32,7 +32,7 @@ const (
 // most Age.
 type CacheConfig struct {
 	Size       int           // principals kept, at least 64; 0 means DefaultCacheSize. A quarter as many refusals are kept besides.
-	Age        time.Duration // how long a principal is kept, at most until it expires, ≤ 1 h; 0 means DefaultCacheAge
+	Age        time.Duration // how long a principal is kept, at most until it expires or its Recheck, ≤ 1 h; 0 means DefaultCacheAge
 	RefusedAge time.Duration // how long a refusal is kept, ≤ Age; 0 means DefaultRefusedAge or Age, the shorter
 }
 
@@ -195,8 +195,10 @@ func (c *Cached) rememberLocked(s *shard, hash tokenHash, v verdict, now time.Ti
 	switch {
 	case v.err == nil:
 		v.until = now.Add(c.config.Age)
-		if e := v.principal.Expires; !e.IsZero() && e.Before(v.until) {
-			v.until = e
+		for _, end := range [...]time.Time{v.principal.Expires, v.principal.Recheck} {
+			if !end.IsZero() && end.Before(v.until) {
+				v.until = end
+			}
 		}
 		if now.Before(v.until) {
 			s.granted.Add(hash, v)

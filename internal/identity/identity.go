@@ -23,6 +23,13 @@ type Principal struct {
 	Scopes   []string  // as granted, sorted, without duplicates
 	Expires  time.Time // of the credential; zero means never
 	TokenKey string    // hex SHA-256 of the credential: a key for limits and caches, never the credential
+
+	// What a DenyList and a Guard look at; of no concern to anybody else.
+	TokenID       string    // the token's jti, "" when it has none
+	SessionID     string    // the login's sid, "" when the token does not say
+	IssuedAt      time.Time // zero when the token does not say
+	KeyThumbprint string    // of the key that the token is bound to (RFC 9449 §6.1); "" is a bearer token
+	Recheck       time.Time // when the verdict must be had anew, where that is before Expires; zero means never
 }
 
 // HasScope reports whether s was granted literally. Hierarchies are the
@@ -35,6 +42,10 @@ func (p *Principal) HasScope(s string) bool {
 // Verifier turns a bearer token into a Principal. A token that is not good
 // gives a fault of kind Unauthenticated; an outage of what is needed to judge
 // it gives Unavailable, never Unauthenticated.
+//
+// A principal with a KeyThumbprint is only half verified: who presents the token
+// must hold the key too. Guard asks for that, so it stands in front of every
+// verifier that may return one.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (*Principal, error)
 }

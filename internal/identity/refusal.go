@@ -49,6 +49,30 @@ func NotMine(reason string, detail error) error {
 	return refusal(&Refusal{Reason: reason, NotMine: true, Err: detail}, "the access token is not valid")
 }
 
+// Codes of proof failures, as RFC 9449 §7.1 and §9 name them.
+const (
+	CodeInvalidProof = "invalid_dpop_proof"
+	CodeUseNonce     = "use_dpop_nonce"
+)
+
+// RefuseProof returns the Unauthenticated fault for a good token whose proof of
+// possession is not good.
+func RefuseProof(reason string, detail error) error {
+	return &fault.Error{
+		Kind: fault.Unauthenticated, Code: CodeInvalidProof, Public: "the DPoP proof is not valid",
+		Err: &Refusal{Reason: reason, Err: detail},
+	}
+}
+
+// NeedNonce returns the Unauthenticated fault for a proof without the server's
+// current nonce.
+func NeedNonce() error {
+	return &fault.Error{
+		Kind: fault.Unauthenticated, Code: CodeUseNonce, Public: "the DPoP proof must carry the nonce of the DPoP-Nonce header",
+		Err: &Refusal{Reason: "dpop_nonce_needed"},
+	}
+}
+
 func refusal(r *Refusal, public string) error {
 	return &fault.Error{Kind: fault.Unauthenticated, Code: "invalid_token", Public: public, Err: r}
 }

@@ -81,7 +81,7 @@ func (c *toolCall) deliver(out job.Outcome) {
 
 // detach leaves the job to its owner, to whom the answer names it.
 func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error) {
-	c.task.kept.Store(true)
+	c.task.keep()
 	j := h.Detach()
 	if err != nil { // the server stops and could not store it
 		c.fail(err)

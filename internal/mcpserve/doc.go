@@ -26,6 +26,11 @@
 //     longer than Config.InlineLimit, the answer names the job, and jobtools.go
 //     is how its owner goes on with it. resolve.go goes on with one after a crash,
 //     drain.go stops them all.
+//   - resources.go answers what is asked about resources, prompts and completion:
+//     resource_uri.go takes URIs apart, cursor.go seals places in lists,
+//     resource_fixed.go has what is the same for everybody and resource_session.go
+//     what belongs to an owner. subscribe.go knows who is to be told of a change,
+//     resource_change.go notices it, streams.go sends it.
 //   - http.go ties these to POST, GET and DELETE.
 //
 // # Who cancels what

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +132,7 @@ func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory
 	transports := sess
 	transports.Prefix = TransportPrefix
 	g := &gates{entered: make(chan string, 64), leave: make(chan struct{}), ended: make(chan error, 64)}
-	registry, err := tools.NewRegistry(append(testTools(g), longTools(g)...)...)
+	registry, err := tools.NewRegistry(slices.Concat(testTools(g), longTools(g), turningTools(g), sharingTools(g))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,11 +163,16 @@ func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory
 	return w
 }
 
-// as plays the chain in front: the bearer token is the subject's name.
+// as plays the chain in front: the bearer token is the subject's name, followed by
+// @ and the tenant if that is not t.
 func as(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-		p := &identity.Principal{Tenant: "t", Issuer: "i", Subject: who, Scopes: []string{"reason"}, TokenKey: who}
+		sub, tenant, found := strings.Cut(who, "@")
+		if !found {
+			tenant = "t"
+		}
+		p := &identity.Principal{Tenant: tenant, Issuer: "i", Subject: sub, Scopes: []string{"reason"}, TokenKey: who}
 		ctx := client.NewContext(identity.NewContext(r.Context(), p), &client.Context{Transport: client.HTTP, Started: time.Now(), Principal: p})
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		next.ServeHTTP(w, r.WithContext(ctx))

@@ -234,6 +234,8 @@ func (s *Server) serveLegacy(w http.ResponseWriter, r *http.Request, in *incomin
 		}
 		tr.setLevel(n)
 		x.answer([]byte("{}"))
+	case "resources/subscribe", "resources/unsubscribe":
+		s.subscribe(ctx, x, in, m, h)
 	default:
 		s.dispatch(ctx, x, in, m, false)
 	}
@@ -314,6 +316,10 @@ func (s *Server) initialize(w http.ResponseWriter, r *http.Request, in *incoming
 	_ = json.Unmarshal(m.params, &params) // mcp-go has decoded it already
 	describeClient(in.client, params.ClientInfo)
 	in.client.Revision = result.ProtocolVersion
+	if err := s.mayOpen(ctx, in.principal); err != nil {
+		s.refuse(w, r, m.id, err)
+		return
+	}
 	h, err := s.transports.open(r.Context(), in.owner, &transport{client: sessionClient(in.client)})
 	if err != nil {
 		s.refuse(w, r, m.id, err)
@@ -359,6 +365,9 @@ func sessionClient(c *client.Context) session.Client {
 
 // dispatch lets mcp-go answer a method that needs nothing of ours.
 func (s *Server) dispatch(ctx context.Context, x *exchange, in *incoming, m *message, modernEra bool) {
+	if s.answered(ctx, x, in, m, modernEra) {
+		return
+	}
 	resp := s.mcp.HandleMessage(ctx, m.raw)
 	status := http.StatusOK
 	if e, isError := resp.(mcp.JSONRPCError); isError {

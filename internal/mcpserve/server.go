@@ -32,6 +32,7 @@ type Deps struct {
 	Journal    *session.Journal   // results of calls with an idempotency key
 	Scheduler  *work.Scheduler
 	Jobs       *job.Runner // what every computing call runs in; recover with Server.Resolve
+	Budgets    Budgets     // of tenants, owners and tokens; nil if nothing is bounded
 	Log        *slog.Logger
 	Tracer     trace.TracerProvider
 	Meter      metric.MeterProvider
@@ -49,6 +50,7 @@ type Config struct {
 	MaxOutputBytes    int           // of one result
 	MaxBatch          int           // messages in one batch of 2025-03-26
 	MaxStreamsPerUser int           // standing streams of one owner
+	MaxSubscriptions  int           // URIs of resources that one owner is told of
 	Limits            budget.Limits // ceilings of one computation
 	Surface           string        // "facade", "families" or "both"; empty is "facade"
 	TransportDefault  bool          // a call without sessionId uses its transport session's reasoning session
@@ -63,6 +65,7 @@ const (
 	DefaultMaxOutputBytes = 1 << 20
 	DefaultMaxBatch       = 50
 	DefaultMaxStreams     = 16
+	DefaultSubscriptions  = 256
 )
 
 func (c Config) withDefaults() Config {
@@ -78,7 +81,7 @@ func (c Config) withDefaults() Config {
 	for _, n := range []struct {
 		p *int
 		v int
-	}{{&c.MaxOutputBytes, DefaultMaxOutputBytes}, {&c.MaxBatch, DefaultMaxBatch}, {&c.MaxStreamsPerUser, DefaultMaxStreams}} {
+	}{{&c.MaxOutputBytes, DefaultMaxOutputBytes}, {&c.MaxBatch, DefaultMaxBatch}, {&c.MaxStreamsPerUser, DefaultMaxStreams}, {&c.MaxSubscriptions, DefaultSubscriptions}} {
 		if *n.p <= 0 {
 			*n.p = n.v
 		}
@@ -100,6 +103,10 @@ type Server struct {
 	transports *transports
 	calls      *inflight
 	streams    *streams
+	subs       *subscriptions
+	cursors    *sealer
+	fixed      *fixed    // resources
+	families   []*family // prompts
 	draining   atomic.Bool
 
 	overrunning atomic.Int64  // tools that ignore their deadline, now
@@ -123,7 +130,17 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	s.transports = &transports{dir: deps.Transports, byID: map[session.ID]*transport{}}
 	s.calls = newInflight()
 	s.streams = newStreams(s.cfg.MaxStreamsPerUser)
+	s.subs = newSubscriptions(s.cfg.MaxSubscriptions)
 	var err error
+	if s.cursors, err = newSealer(); err != nil {
+		return nil, err
+	}
+	if s.fixed, err = newFixed(s); err != nil {
+		return nil, err
+	}
+	if s.families, err = newFamilies(s.Registry, s.cfg.Surface); err != nil {
+		return nil, err
+	}
 	if s.obs, err = newObserver(deps.Tracer, deps.Meter, s); err != nil {
 		return nil, err
 	}
@@ -133,6 +150,9 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	s.mcp = mcpserver.NewMCPServer("lyceum", cfg.Version,
 		mcpserver.WithTitle("Lyceum"),
 		mcpserver.WithToolCapabilities(false),
+		mcpserver.WithResourceCapabilities(true, false), // what they are, resources.go and prompts.go say
+		mcpserver.WithPromptCapabilities(false),
+		mcpserver.WithCompletions(),
 		mcpserver.WithLogging(),
 		mcpserver.WithCacheHints(60_000, mcp.CacheScopePrivate),
 		mcpserver.WithInstructions(instructions),

@@ -77,16 +77,16 @@ var errNoTransport = fault.Newf(fault.NotFound, "Session not found")
 // defaultSession returns the reasoning session of calls that name none, making
 // it when it is missing or has ended. The lock is held while it is made, so that
 // two first calls share one.
-func (tr *transport) defaultSession(ctx context.Context, dir *session.Directory, o session.Owner, c session.Client) (*session.Handle, error) {
+func (tr *transport) defaultSession(ctx context.Context, s *Server, in *incoming, c session.Client) (*session.Handle, error) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	if tr.reasoning != "" {
-		h, err := dir.Acquire(ctx, o, tr.reasoning)
+		h, err := s.Sessions.Acquire(ctx, in.owner, tr.reasoning)
 		if err == nil || fault.KindOf(err) != fault.NotFound {
 			return h, err
 		}
 	}
-	h, err := dir.Open(ctx, o, session.Params{Client: c})
+	h, err := s.openSession(ctx, in, session.Params{Client: c})
 	if err != nil {
 		return nil, err
 	}

@@ -29,13 +29,29 @@ type sessionView struct {
 	Version   uint64            `json:"version"`
 	Calls     uint64            `json:"calls"`
 	Bytes     int64             `json:"bytes"`
+	Grants    int               `json:"grants,omitempty"` // to others, of one's own session
+
+	// Of a session that somebody else has shared with the caller.
+	Access   session.Access `json:"access,omitempty"`
+	SharedBy string         `json:"sharedBy,omitempty"`
+	Expires  *time.Time     `json:"expires,omitempty"` // of the grant
 }
 
 func view(i session.Info) sessionView {
 	return sessionView{
 		SessionID: string(i.ID), Name: i.Name, Labels: i.Labels, State: i.State, Created: i.Created.UTC(),
 		LastUsed: i.LastUsed.UTC(), ExpiresAt: i.Expires.UTC(), Version: i.Version, Calls: i.Calls, Bytes: i.Bytes,
+		Grants: i.Grants,
 	}
+}
+
+// viewShared is view for the grantee. With whom else the session is shared is its
+// owner's business.
+func viewShared(s session.Shared) sessionView {
+	v := view(s.Info)
+	v.Grants = 0
+	v.Access, v.SharedBy, v.Expires = s.Grant.Access, s.Owner.Subject, new(s.Grant.Expires.UTC())
+	return v
 }
 
 type listInput struct {
@@ -76,7 +92,7 @@ func (s *Server) sessionTools() []tools.Tool {
 	create := tools.Define(spec("session_create", "Create a session",
 		"Opens a reasoning session and returns its handle. It ends when idle too long or at expiresAt, with all it holds.", `{"name":"plan"}`, tools.Mutates),
 		func(ctx context.Context, _ *tools.Call, in createInput) (sessionView, error) {
-			h, err := s.Sessions.Open(ctx, callerOwner(ctx), session.Params{
+			h, err := s.openSession(ctx, ctx.Value(callCtx{}).(*toolCall).in, session.Params{
 				Name: in.Name, IdleTTL: seconds(in.IdleTTLSeconds), MaxTTL: seconds(in.MaxTTLSeconds), Labels: in.Labels, Client: callerClient(ctx), Durable: true,
 			})
 			if err != nil {
@@ -86,9 +102,9 @@ func (s *Server) sessionTools() []tools.Tool {
 			return view(h.Info()), nil
 		})
 	list := tools.Define(spec("session_list", "List sessions",
-		"Lists your own live reasoning sessions, newest first.", `{}`, tools.ReadOnly),
+		"Lists your live reasoning sessions, newest first, then those that others share with you.", `{}`, tools.ReadOnly),
 		func(ctx context.Context, _ *tools.Call, in listInput) (listOutput, error) {
-			return page(s.Sessions.List(callerOwner(ctx)), in)
+			return page(s.sessionsOf(callerOwner(ctx)), in)
 		})
 	del := tools.Define(spec("session_delete", "Delete a session",
 		"Ends one of your reasoning sessions and deletes what it holds.", `{"sessionId":"rs_…"}`, tools.Deletes),
@@ -99,22 +115,34 @@ func (s *Server) sessionTools() []tools.Tool {
 	return []tools.Tool{create, list, del}
 }
 
+// sessionsOf returns what o could use now, its own sessions first.
+func (s *Server) sessionsOf(o session.Owner) []sessionView {
+	all := []sessionView{}
+	for _, info := range s.Sessions.List(o) {
+		all = append(all, view(info))
+	}
+	for _, shared := range s.Sessions.Granted(o) {
+		all = append(all, viewShared(shared))
+	}
+	return all
+}
+
 // page cuts a listing. An id that is not in it any more starts from the top:
 // there is nothing to leak and nothing to lose.
-func page(all []session.Info, in listInput) (listOutput, error) {
+func page(all []sessionView, in listInput) (listOutput, error) {
 	out := listOutput{Sessions: []sessionView{}, Total: len(all)}
 	start := 0
-	for i, info := range all {
-		if in.Before != "" && string(info.ID) == in.Before {
+	for i, v := range all {
+		if in.Before != "" && v.SessionID == in.Before {
 			start = i + 1
 		}
 	}
-	for _, info := range all[start:] {
+	for _, v := range all[start:] {
 		if len(out.Sessions) == in.Limit {
 			out.More = out.Sessions[in.Limit-1].SessionID
 			break
 		}
-		out.Sessions = append(out.Sessions, view(info))
+		out.Sessions = append(out.Sessions, v)
 	}
 	return out, nil
 }

@@ -69,12 +69,20 @@ func (s *streams) len() int {
 	return s.total
 }
 
-// hold keeps a standing stream alive with comments until the client goes, its
-// token or session ends, or the server stops. It returns true in the last two
-// cases, where the client is still there to read a final message.
-func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, over <-chan struct{}) bool {
+// recheckEvery is how often a stream looks for changes that nobody told of, and for
+// sessions whose end nobody told of.
+const recheckEvery = 5 * time.Second
+
+// hold keeps a standing stream alive with comments, and sends it what its
+// subscriber is to be told, until the client goes, its token or session ends, all
+// that it watched has ended, or the server stops. It returns true where the client
+// is still there to read a final message. id is that of the subscription, nil in
+// the older revisions.
+func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, over <-chan struct{}, sub *subscriber, id json.RawMessage) bool {
 	tick := time.NewTicker(s.cfg.KeepAlive)
 	defer tick.Stop()
+	recheck := time.NewTicker(recheckEvery)
+	defer recheck.Stop()
 	var expired <-chan time.Time
 	if !expires.IsZero() {
 		t := time.NewTimer(time.Until(expires))
@@ -91,6 +99,16 @@ func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, 
 			return true
 		case <-s.streams.end:
 			return true
+		case <-recheck.C:
+			s.subs.recheck(sub, s.Sessions.List)
+		case <-sub.wake:
+			ended, err := s.tell(st, sub, id)
+			if err != nil {
+				return false
+			}
+			if ended && id != nil {
+				return true
+			}
 		case <-tick.C:
 			if st.KeepAlive(s.cfg.KeepAlive) != nil {
 				return false
@@ -99,9 +117,27 @@ func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, 
 	}
 }
 
+// tell sends what is marked. What could not be sent is marked again, for a stream
+// that comes later.
+func (s *Server) tell(st *reply.Stream, sub *subscriber, id json.RawMessage) (over bool, err error) {
+	uris, over := s.subs.take(sub)
+	for i, uri := range uris {
+		b := appendJSON([]byte(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":`), uri)
+		if id != nil {
+			b = appendTagged(append(b, ','), id)
+		}
+		if err := st.Send(append(b, "}}"...)); err != nil {
+			s.subs.giveBack(sub, uris[i:])
+			return false, err
+		}
+	}
+	return over, nil
+}
+
 // get serves the standing stream of a transport session. We send requests and
 // notifications on the streams of the calls they belong to, so that nothing of
-// one call lands on another's; this stream carries only keep-alives and ends
+// one call lands on another's; this stream carries keep-alives and the updates of
+// what resources/subscribe named, each on one stream if there are several, and ends
 // with its session.
 func (s *Server) get(w http.ResponseWriter, r *http.Request, in *incoming) {
 	h, _, ok := s.needTransport(w, r, in)
@@ -118,31 +154,49 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, in *incoming) {
 	release := h.Stream()
 	defer release()
 	over := h.Context().Done()
+	sub := s.subs.of(h)
 	h.Release() // a stream pins the session by itself: it is no call in flight
 	st := reply.NewStream(w, s.cfg.WriteTimeout)
 	if st.Open() != nil {
 		return
 	}
-	s.hold(r.Context(), st, in.principal.Expires, over)
+	s.subs.serve(sub)
+	s.hold(r.Context(), st, in.principal.Expires, over, sub, nil)
 	st.Close()
 }
 
-// listen serves subscriptions/listen of 2026-07-28. The acknowledgement names
-// what is honoured: our lists never change while a server runs, and there are
-// no resources yet, so it is nothing of what a client may ask for.
+// listen serves subscriptions/listen of 2026-07-28. The acknowledgement names what
+// is honoured: our lists never change while a server runs, but resources do. A URI
+// that the caller may not read is not in it, whatever the cause.
 func (s *Server) listen(w http.ResponseWriter, r *http.Request, in *incoming, m *message) {
+	uris, err := wantedURIs(m)
+	if err != nil {
+		s.failQuery(r.Context(), s.exchange(w, r, m), &query{in: in, m: m, modern: true}, err)
+		return
+	}
 	leave, err := s.streams.enter(in.owner)
 	if err != nil {
 		s.refuse(w, r, m.id, err)
 		return
 	}
 	defer leave()
+	sub := newSubscriber(in.owner)
+	defer s.subs.drop(sub)
+	honoured, err := s.watch(r.Context(), in, sub, uris)
+	if err != nil {
+		s.refuse(w, r, m.id, err)
+		return
+	}
 	st := reply.NewStream(w, s.cfg.WriteTimeout)
-	ack := appendTagged([]byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{},`), m.id)
+	ack := []byte(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"notifications":{`)
+	if len(honoured) > 0 {
+		ack = appendJSON(append(ack, `"resourceSubscriptions":`...), honoured)
+	}
+	ack = appendTagged(append(ack, "},"...), m.id)
 	if st.Send(append(ack, "}}"...)) != nil {
 		return
 	}
-	if s.hold(r.Context(), st, in.principal.Expires, nil) {
+	if s.hold(r.Context(), st, in.principal.Expires, nil, sub, m.id) {
 		final := append([]byte(`{"jsonrpc":"2.0","id":`), m.id...)
 		final = appendTagged(append(final, `,"result":{"resultType":"complete",`...), m.id)
 		_ = st.Send(append(final, "}}"...)) // the last word; a client that left does not need it

@@ -12,6 +12,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/job"
+	"github.com/lyceum-mcp/lyceum/internal/limit"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -43,7 +44,12 @@ type task struct {
 
 	held atomic.Pointer[session.Handle] // the session, until whoever needs it takes it
 	kept atomic.Bool                    // it is a job that its owner knows: a full queue is waited out
+	turn atomic.Pointer[work.Ticket]    // with which it computes
 
+	reservation *limit.Reservation // what the call was charged; nil if nothing
+	begun       atomic.Bool        // it runs, or has run: what it was charged is settled here
+
+	since    uint64 // version of the session when the tool began
 	call     tools.Call
 	envelope []byte
 	err      error
@@ -84,6 +90,9 @@ func (t *task) inline(ctx context.Context) (result json.RawMessage, err error) {
 		return nil, err
 	}
 	defer func() { t.leave(err) }()
+	t.begun.Store(true)
+	start := time.Now()
+	defer func() { t.paid(time.Since(start)) }()
 	return t.guarded(ctx)
 }
 
@@ -106,10 +115,16 @@ func (t *task) compute(ctx context.Context, run *job.Run) (result json.RawMessag
 	}
 	ticket, err := t.ticket(ctx, run)
 	if err != nil {
+		t.reservation.Refund() // it did not run
 		return nil, err
 	}
 	defer ticket.Release()
 	t.call.Ticket = ticket
+	t.begun.Store(true)
+	defer func() { t.paid(ticket.Used()) }() // before it is released
+	if t.turn.Store(ticket); t.kept.Load() { // also if that happened while it waited
+		ticket.Move(work.Batch)
+	}
 	// The deadline starts here: waiting for a turn does not eat it.
 	limited, cancel := context.WithTimeout(ctx, t.s.cfg.CallTimeout)
 	defer cancel()
@@ -147,7 +162,15 @@ func (t *task) enter(ctx context.Context) error {
 			return err
 		}
 	}
-	t.call.Session = h
+	if t.spec.Effect != tools.ReadOnly {
+		if err := h.MayWrite(); err != nil { // before it computes; the commit asks again
+			h.Look() // a refusal is no use of somebody else's session
+			h.Fail()
+			h.Release()
+			return err
+		}
+	}
+	t.call.Session, t.since = h, h.Version()
 	if t.request != nil && t.request.ExpectedVersion != nil {
 		h.Expect(*t.request.ExpectedVersion)
 	}
@@ -162,6 +185,7 @@ func (t *task) leave(err error) {
 	if err != nil {
 		h.Fail()
 	}
+	t.changed(h, err)
 	h.Release()
 }
 
@@ -227,10 +251,25 @@ func (t *task) guarded(ctx context.Context) (result json.RawMessage, err error) 
 	return result, err
 }
 
+// keep says that the task has become a job that its owner knows and nobody waits
+// for at the line: from now on it makes way for those who do.
+func (t *task) keep() {
+	t.kept.Store(true)
+	t.turn.Load().Move(work.Batch)
+}
+
+// lane is where the call waits for its turns.
+func (t *task) lane() work.Lane {
+	if t.spec.Lane == work.Interactive && (t.kept.Load() || t.request != nil && t.request.Batch) {
+		return work.Batch
+	}
+	return t.spec.Lane
+}
+
 // ticket waits for the call's turn and tells the client its place meanwhile. A
 // job whose id was told is not refused for a full queue: it tries again.
 func (t *task) ticket(ctx context.Context, run *job.Run) (*work.Ticket, error) {
-	claim := work.Claim{Tenant: t.principal.Tenant, Subject: t.principal.Issuer + "\x00" + t.principal.Subject, Lane: t.spec.Lane}
+	claim := work.Claim{Tenant: t.principal.Tenant, Subject: t.principal.Issuer + "\x00" + t.principal.Subject, Lane: t.lane()}
 	if h := t.call.Session; h != nil {
 		claim.Session = string(h.ID())
 	}
@@ -251,7 +290,7 @@ func (t *task) ticket(ctx context.Context, run *job.Run) (*work.Ticket, error) {
 	for {
 		ticket, err := t.s.Scheduler.Acquire(ctx, claim)
 		if err == nil || !t.kept.Load() || !refused(err) || !pause(ctx, fault.From(err).RetryAfter) {
-			t.s.obs.waited(ctx, t.spec.Lane, time.Since(start))
+			t.s.obs.waited(ctx, claim.Lane, time.Since(start))
 			return ticket, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/limit"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -33,6 +34,8 @@ type toolCall struct {
 	cancel    context.CancelCauseFunc // ends the call
 	task      *task                   // what runs, perhaps on after this call
 	session   session.ID              // "" if it has none
+
+	reservation *limit.Reservation // what it was charged
 
 	envelope []byte // the answer
 	body     []byte // the whole response
@@ -82,6 +85,11 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 			s.refuse(w, r, m.id, err)
 			return
 		}
+		if err := c.charge(ctx, w); err != nil {
+			s.refuse(w, r, m.id, err)
+			return
+		}
+		defer c.discharge()
 		in.client.Method, in.client.Target = m.method, c.spec.Name
 	} else {
 		in.client.Method, in.client.Target = m.method, m.name
@@ -153,7 +161,7 @@ func (c *toolCall) run(ctx context.Context) {
 	t := &task{
 		s: c.s, owner: c.in.owner, principal: c.in.principal, client: sessionClient(c.in.client), name: c.m.name, arguments: c.m.arguments,
 	}
-	c.task = t
+	c.task, t.reservation = t, c.reservation
 	t.overran = func() { c.cancel(errOverrun) }
 	if c.x.logAt > 0 {
 		t.warned = func(w tools.Warning) { c.x.log("warning", w) }
@@ -276,9 +284,9 @@ func (c *toolCall) openSession(ctx context.Context) (*session.Handle, error) {
 	case r != nil && r.SessionID != "":
 		h, err = c.s.Sessions.Acquire(ctx, c.in.owner, session.ID(r.SessionID))
 	case c.transport != nil && c.s.cfg.TransportDefault:
-		h, err = c.transport.defaultSession(ctx, c.s.Sessions, c.in.owner, cl)
+		h, err = c.transport.defaultSession(ctx, c.s, c.in, cl)
 	default:
-		h, err = c.s.Sessions.Open(ctx, c.in.owner, session.Params{Client: cl})
+		h, err = c.s.openSession(ctx, c.in, session.Params{Client: cl})
 	}
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type Ticket struct {
 
 	lead *Ticket      // whom it helps, see Fan; nil if it is nobody's helper
 	lane atomic.Int32 // where it and its helpers compute from their next turn on; see Move
+	help atomic.Int64 // how long helpers that are done have held theirs
 
 	turn chan struct{} // one token when the turn has come, or refused is set; made before the first wait
 
@@ -183,7 +184,9 @@ func (t *Ticket) Release() {
 	if limit > 0 {
 		s.adjustLocked(t.trial.ceiling, limit)
 	}
-	if !t.job.helper {
+	if t.job.helper {
+		t.lead.help.Add(t.ran)
+	} else {
 		s.service[t.job.lane].add(t.ran)
 	}
 	s.q.done(&t.job, used, now)
@@ -202,6 +205,15 @@ func (t *Ticket) Ran() time.Duration {
 		return time.Duration(t.ran + t.s.now() - t.began)
 	}
 	return time.Duration(t.ran)
+}
+
+// Used is Ran, and how long helpers that are done have held their tickets: the
+// CPU time of a computation on several cores, once Fan has returned.
+func (t *Ticket) Used() time.Duration {
+	if t == nil {
+		return 0
+	}
+	return t.Ran() + time.Duration(t.help.Load())
 }
 
 // Watch says that the call should be over when ctx ends, for a context with a

@@ -76,7 +76,7 @@ func (s *Store) Check(ctx context.Context) (Report, error) {
 func (s *Store) checkPages(ctx context.Context, r *Report) error {
 	found := make(chan []error, 1)
 	err := s.submit(ctx, &request{alone: func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
+		return s.db.Load().View(func(tx *bolt.Tx) error {
 			found <- checkTree(tx)
 			return nil
 		})

@@ -25,7 +25,7 @@ func ctxOf(t testing.TB) context.Context { return context.WithoutCancel(t.Contex
 // edit changes the file behind the store's back.
 func edit(t *testing.T, s *Store, f func(tx *bolt.Tx) error) {
 	t.Helper()
-	if err := s.db.Update(f); err != nil {
+	if err := s.db.Load().Update(f); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -31,13 +32,15 @@ const (
 	compactTx  = 16 << 20
 )
 
+var errPage = errors.New("the file is damaged")
+
 // guard turns a panic of f into an error. bbolt panics where a page makes no
 // sense, and the file is mapped: reading past a cut end is a fault.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("the file is damaged: %v", p)
+			err = fmt.Errorf("%w: %v", errPage, p)
 		}
 	}()
 	return f()
@@ -114,9 +117,13 @@ func checkLength(db *bolt.DB, size int64) error {
 func openError(dir string, err error) error {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
-		return fault.Wrap(fault.Unavailable, err, dir+" is in use by another lyceum process"+holder(dir))
+		return fault.Wrap(fault.Unavailable, err, dir+" is in use by another lyceum process"+holder(dir)+": stop that one, or choose another directory")
 	case errors.Is(err, fs.ErrPermission):
 		return fault.Wrap(fault.Unavailable, err, "the store in "+dir+" needs permission to read and write its directory and file")
+	case errors.Is(err, syscall.EROFS):
+		return fault.Wrap(fault.Unavailable, err, "the store in "+dir+" is on a file system that is mounted read-only: choose another directory, or mount it for writing")
+	case isFull(err):
+		return fault.Wrap(fault.Unavailable, err, "the store in "+dir+" has no space left on its disk: make room there")
 	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
 		return fmt.Errorf("%s is not the file of a store, or it is damaged; restore a backup: %w", filepath.Join(dir, fileName), err)
 	}
@@ -168,29 +175,50 @@ func compact(ctx context.Context, db *bolt.DB, cfg Config, log *slog.Logger) (*b
 }
 
 func copyCompact(db *bolt.DB, dir string) error {
-	f, err := os.CreateTemp(dir, fileName+".compact-*")
+	name, dst, err := makeCompact(db, dir)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // after the rename it is not there
-	if err := f.Close(); err != nil {
+	defer func() { _ = os.Remove(name) }() // after the rename it is not there
+	if err := dst.Close(); err != nil {
 		return err
 	}
-	dst, err := bolt.Open(f.Name(), fileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoSync: true})
-	if err != nil {
-		return err
-	}
-	err = bolt.Compact(dst, db, compactTx)
-	if err == nil {
-		err = dst.Sync()
-	}
-	if err = errors.Join(err, dst.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), filepath.Join(dir, fileName)); err != nil {
+	if err := os.Rename(name, filepath.Join(dir, fileName)); err != nil {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// makeCompact makes a copy of db without gaps in a file of its own, open and on
+// the disk. If it fails, nothing is left.
+func makeCompact(db *bolt.DB, dir string) (name string, dst *bolt.DB, err error) {
+	f, err := os.CreateTemp(dir, fileName+".compact-*")
+	if err != nil {
+		return "", nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.Remove(f.Name())
+		}
+	}()
+	if err := f.Close(); err != nil {
+		return "", nil, err
+	}
+	dst, err = bolt.Open(f.Name(), fileMode, &bolt.Options{
+		Timeout: lockWait, FreelistType: bolt.FreelistMapType, NoSync: true, PageSize: db.Info().PageSize,
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	err = guard(func() error { return bolt.Compact(dst, db, compactTx) })
+	if err == nil {
+		err = dst.Sync()
+	}
+	if err != nil {
+		return "", nil, errors.Join(err, dst.Close())
+	}
+	dst.NoSync = false
+	return f.Name(), dst, nil
 }
 
 // syncDir makes a rename durable.

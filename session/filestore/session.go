@@ -46,7 +46,7 @@ func (s *Store) Load(ctx context.Context, k session.Key) (session.Snapshot, erro
 		return nil
 	})
 	if err != nil {
-		return session.Snapshot{}, err
+		return session.Snapshot{}, readError(err)
 	}
 	slices.SortFunc(snap.Cells, func(a, b session.Cell) int { return cmp.Compare(a.Name, b.Name) })
 	return snap, nil

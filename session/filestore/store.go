@@ -22,12 +22,15 @@ import (
 type Store struct {
 	// These do not change after Open.
 	dir, path string
-	db        *bolt.DB
 	vault     *vault
 	meta      meta
 	pageSize  int64
 	maxBytes  int64 // 0: no limit
+	keepSize  bool  // Config.NoCompact
 	log       *slog.Logger
+
+	// db is the open file. Only the writer replaces it, see tidy.go.
+	db atomic.Pointer[bolt.DB]
 
 	requests chan *request // to the writer; of no places
 	quit     chan struct{} // closed by Close
@@ -37,8 +40,9 @@ type Store struct {
 
 	sessions, objects atomic.Int64
 
-	// broken says why nothing can be written any more. The writer owns it.
-	broken error
+	// The writer owns these.
+	broken error // why nothing can be written any more
+	tidier tidier
 }
 
 var _ session.Store = (*Store)(nil)
@@ -77,9 +81,10 @@ func open(ctx context.Context, cfg Config, l layout) (*Store, error) {
 	}
 	s := &Store{
 		dir: cfg.Dir, path: filepath.Join(cfg.Dir, fileName),
-		db: db, vault: v, meta: m, log: log, pageSize: int64(db.Info().PageSize), maxBytes: cfg.MaxBytes,
+		vault: v, meta: m, log: log, pageSize: int64(db.Info().PageSize), maxBytes: cfg.MaxBytes, keepSize: cfg.NoCompact,
 		requests: make(chan *request), quit: make(chan struct{}),
 	}
+	s.db.Store(db)
 	if err := s.count(); err != nil {
 		_ = db.Close()
 		return nil, openError(cfg.Dir, err)
@@ -96,7 +101,7 @@ func (s *Store) pidPath() string { return filepath.Join(s.dir, pidName) }
 // count fills the counters. It reads every page that holds keys.
 func (s *Store) count() error {
 	return guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error {
+		return s.db.Load().View(func(tx *bolt.Tx) error {
 			s.sessions.Store(int64(tx.Bucket([]byte(bucketSessions)).Stats().KeyN))
 			s.objects.Store(int64(tx.Bucket([]byte(bucketObjects)).Stats().KeyN))
 			return nil
@@ -114,7 +119,7 @@ func (s *Store) Close() error {
 		close(s.quit)
 		s.writer.Wait()
 		_ = os.Remove(s.pidPath())
-		s.closeErr = s.db.Close()
+		s.closeErr = s.db.Load().Close()
 	})
 	return s.closeErr
 }
@@ -125,16 +130,22 @@ func (s *Store) view(ctx context.Context, f func(tx *bolt.Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	select {
-	case <-s.quit:
-		return errClosed
-	default:
+	for {
+		select {
+		case <-s.quit:
+			return errClosed
+		default:
+		}
+		db := s.db.Load()
+		err := guard(func() error { return db.View(f) })
+		if !errors.Is(err, berrors.ErrDatabaseNotOpen) {
+			return err
+		}
+		if s.db.Load() == db {
+			return errClosed
+		}
+		// The file was replaced before f had begun.
 	}
-	err := guard(func() error { return s.db.View(f) })
-	if errors.Is(err, berrors.ErrDatabaseNotOpen) {
-		return errClosed
-	}
-	return err
 }
 
 // Usage counts what is stored, in constant time.
@@ -149,6 +160,6 @@ func (s *Store) Usage(ctx context.Context) (session.Usage, error) {
 	}
 	return session.Usage{
 		Sessions: int(s.sessions.Load()), Objects: int(s.objects.Load()),
-		Bytes: info.Size(), Free: freePages(s.db)*s.pageSize + max(0, info.Size()-end),
+		Bytes: info.Size(), Free: freePages(s.db.Load())*s.pageSize + max(0, info.Size()-end),
 	}, nil
 }

@@ -157,7 +157,7 @@ func TestNoTextInFile(t *testing.T) {
 	}
 	s = openIn(t, Config{Dir: t.TempDir()})
 	fill(t, s, 3)
-	err = s.db.View(func(tx *bolt.Tx) error {
+	err = s.db.Load().View(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 			return b.ForEach(func(k, _ []byte) error {
 				for _, word := range []string{"alice", "acme", "rs_", "slot", "job-id"} {

@@ -11,6 +11,9 @@ import (
 	"hash/crc32"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/session"
 )
 
 // The buckets. Their first bytes differ.
@@ -53,6 +56,18 @@ type DamageError struct {
 // Error names the place and what is wrong there.
 func (e *DamageError) Error() string {
 	return fmt.Sprintf("the stored value %s in %s is damaged: %v", e.Key, e.Bucket, e.Err)
+}
+
+// readError says what a caller can do about a damaged record. To ask again is of
+// no use, so it has a code of its own.
+func readError(err error) error {
+	if _, ok := errors.AsType[*DamageError](err); !ok && !errors.Is(err, errPage) {
+		return err
+	}
+	return &fault.Error{
+		Kind: fault.Unavailable, Code: session.CodeDamaged, Err: err,
+		Public: "the stored record of the session is damaged and cannot be read: the operator of the server can restore a backup; session_delete ends the session",
+	}
 }
 
 // Unwrap returns what is wrong.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -62,10 +63,14 @@ func (s *Store) submit(ctx context.Context, r *request) error {
 // write is the writer. Nothing waits in the channel, so that what it has taken
 // is all there is to answer when quit is closed.
 func (s *Store) write() {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-s.quit:
 			return
+		case <-tick.C:
+			s.tidy()
 		case r := <-s.requests:
 			batch, next := s.gather(r)
 			s.commit(batch)
@@ -131,7 +136,7 @@ func (s *Store) try(batch []*request, answers []error) error {
 	var id int
 	t := &txn{v: s.vault}
 	err := guard(func() error {
-		tx, err := s.db.Begin(true)
+		tx, err := s.db.Load().Begin(true)
 		if err != nil {
 			return err
 		}
@@ -182,25 +187,33 @@ func (s *Store) room(t *txn, size int) bool {
 	if s.maxBytes <= 0 {
 		return true
 	}
-	used := t.Size() - freePages(s.db)*s.pageSize
+	used := t.Size() - freePages(s.db.Load())*s.pageSize
 	return used+int64(t.added)+int64(size) <= s.maxBytes
 }
 
 // committed returns the number of the last commit that readers see.
 func (s *Store) committed() (id int) {
 	_ = guard(func() error {
-		return s.db.View(func(tx *bolt.Tx) error { id = tx.ID(); return nil })
+		return s.db.Load().View(func(tx *bolt.Tx) error { id = tx.ID(); return nil })
 	})
 	return id
 }
 
 // writeError classifies why a commit failed.
 func (s *Store) writeError(err error) error {
-	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, errFull} {
-		// bbolt keeps only the text of some of them.
-		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
-			return fault.Wrap(fault.Unavailable, fmt.Errorf("write %s: %w", s.path, err), "the session store has no space left")
-		}
+	if isFull(err) {
+		return fault.Wrap(fault.Unavailable, fmt.Errorf("write %s: %w; make room on its disk, the store then goes on by itself", s.path, err), "the session store has no space left")
 	}
 	return fault.Wrap(fault.Unavailable, fmt.Errorf("write %s: %w", s.path, err), "the session store cannot be written")
+}
+
+// isFull reports whether err says that there is no room on the disk. bbolt keeps
+// only the text of some errors.
+func isFull(err error) bool {
+	for _, full := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG, errFull} {
+		if errors.Is(err, full) || strings.Contains(err.Error(), full.Error()) {
+			return true
+		}
+	}
+	return false
 }

@@ -94,6 +94,14 @@ func compareAndSwap(t *testing.T, s session.Store) {
 	save(t, s, session.Change{Record: r, From: 5})
 	checkSnapshot(t, s, r.Key, session.Snapshot{Record: r})
 
+	// A change that is no commit, such as of grants, leaves the version.
+	r.Extra = []byte(`{"grants":[{"issuer":"i","subject":"bob"}]}`)
+	save(t, s, session.Change{Record: r, From: 9})
+	checkSnapshot(t, s, r.Key, session.Snapshot{Record: r})
+	r.Extra = nil
+	save(t, s, session.Change{Record: r, From: 9})
+	checkSnapshot(t, s, r.Key, session.Snapshot{Record: r})
+
 	zero := sample(alice, "rs_0")
 	zero.Version = 0
 	save(t, s, session.Change{Record: zero, Create: true})

@@ -2,6 +2,9 @@
 package catalog
 
 import (
+	"slices"
+
+	"github.com/lyceum-mcp/lyceum/session"
 	"github.com/lyceum-mcp/lyceum/tools"
 	"github.com/lyceum-mcp/lyceum/tools/decide"
 	"github.com/lyceum-mcp/lyceum/tools/sample"
@@ -19,7 +22,16 @@ func All() []tools.Tool {
 		sample.StatisticalReasoning,
 		sessions.Info,
 		sessions.Export,
+		sessions.Share,
+		sessions.Unshare,
+		sessions.NewImport(SlotTypes()...),
 	}
+}
+
+// SlotTypes describes every slot that an operation keeps state in: what a document
+// may bring into a session.
+func SlotTypes() []session.SlotType {
+	return slices.Concat(sequence.SlotTypes(), search.SlotTypes(), decide.SlotTypes())
 }
 
 // Direct returns the tools that are offered under a name of their own, besides

@@ -114,7 +114,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-func call(t *testing.T, f *tools.Facade, h *session.Handle, arguments string) *tools.Envelope {
+func call(t testing.TB, f *tools.Facade, h *session.Handle, arguments string) *tools.Envelope {
 	t.Helper()
 	req, err := f.Decode(json.RawMessage(arguments))
 	if err != nil {

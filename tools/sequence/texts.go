@@ -18,7 +18,9 @@ var (
 	texts  = session.NewSlot[thought.Block](thought.SlotName + "_texts")
 )
 
-func blockSlot(number int) session.Slot[thought.Block] { return texts.Key(fmt.Sprintf("%03d", number)) }
+func blockSlot(number int) session.Slot[thought.Block] { return texts.Key(blockKey(number)) }
+
+func blockKey(number int) string { return fmt.Sprintf("%03d", number) }
 
 // errSealed ends an Update that has nothing to change.
 var errSealed = errors.New("sealed already")

@@ -21,6 +21,12 @@ import (
 // Schema names the form of an export.
 const Schema = "lyceum.session/1"
 
+// The forms of an export.
+const (
+	FormSlots    = "slots"
+	FormDocument = "document"
+)
+
 // Export is the operation session_export.
 var Export = tools.Define(tools.Spec{
 	Name: "session_export", Family: "sessions", Title: "Export a session",
@@ -90,11 +96,30 @@ type Page struct {
 
 func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, error) {
 	c.Basis(tools.ClientSupplied)
+	out, err := ExportPage(c.Session, in)
+	if err != nil || out.Page.NextCursor == "" {
+		return out, err
+	}
+	total, parameters := out.Session.Bytes, map[string]any{"maxBytes": in.MaxBytes, "cursor": out.Page.NextCursor}
+	if out.DocumentPage != nil {
+		total, parameters["form"] = out.DocumentPage.Bytes, in.Form
+	}
+	c.Warn("paged", "this page holds %d of %d bytes: call again with cursor %s", out.Page.Bytes, total, out.Page.NextCursor)
+	c.Next("session_export", "the next page of the export", parameters)
+	return out, nil
+}
+
+// ExportPage returns the page of an export that in asks for; its Form and
+// MaxBytes must be set. All pages of one export must be asked for with one Form
+// and one MaxBytes. A cursor that is not of this session's export is a
+// *tools.BadArguments; one of an earlier version is a Conflict. It costs a copy of
+// the session's state.
+func ExportPage(h *session.Handle, in ExportInput) (ExportOutput, error) {
 	from, err := parseCursor(in.Cursor)
 	if err != nil {
 		return ExportOutput{}, err
 	}
-	snapshot, err := c.Session.Snapshot()
+	snapshot, err := h.Snapshot()
 	if err != nil {
 		return ExportOutput{}, err
 	}
@@ -107,7 +132,7 @@ func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, err
 			return ExportOutput{}, fmt.Errorf("export: %w", err)
 		}
 	}
-	i := c.Session.Info()
+	i := h.Info()
 	out := ExportOutput{
 		Schema: Schema, Digest: from.digest, ExportedAt: time.Now().UTC(), Slots: map[string]json.RawMessage{},
 		Session: Header{
@@ -118,31 +143,24 @@ func export(_ context.Context, c *tools.Call, in ExportInput) (ExportOutput, err
 	for _, data := range slots {
 		out.Session.Bytes += len(data)
 	}
-	if in.Form == "document" {
-		return out, out.document(c, snapshot, from, &in)
+	if in.Form == FormDocument {
+		err = out.document(snapshot, from, &in)
+		return out, err
 	}
 	next, err := out.fill(slots, from, in.MaxBytes)
 	if err != nil {
 		return ExportOutput{}, err
 	}
 	if next.slot < len(slots) {
-		out.goOn(c, next, out.Session.Bytes, map[string]any{"maxBytes": in.MaxBytes})
+		out.Page.NextCursor = next.String()
 	}
 	out.Page.Complete = in.Cursor == "" && out.Page.NextCursor == ""
 	return out, nil
 }
 
-// goOn says how to get the next page.
-func (o *ExportOutput) goOn(c *tools.Call, next cursor, total int, parameters map[string]any) {
-	o.Page.NextCursor = next.String()
-	parameters["cursor"] = o.Page.NextCursor
-	c.Warn("paged", "this page holds %d of %d bytes: call again with cursor %s", o.Page.Bytes, total, o.Page.NextCursor)
-	c.Next("session_export", "the next page of the export", parameters)
-}
-
 // document puts the session's document, or the page of it that the cursor names,
-// into the result. All pages must be asked for with one maxBytes.
-func (o *ExportOutput) document(c *tools.Call, snapshot session.Snapshot, from cursor, in *ExportInput) error {
+// into the result.
+func (o *ExportOutput) document(snapshot session.Snapshot, from cursor, in *ExportInput) error {
 	doc, err := session.EncodeDocument(snapshot)
 	if err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -162,7 +180,7 @@ func (o *ExportOutput) document(c *tools.Call, snapshot session.Snapshot, from c
 	o.Page.Bytes = len(o.DocumentPage.Text)
 	if from.slot++; from.slot < len(pages) {
 		from.offset = from.slot * in.MaxBytes
-		o.goOn(c, from, len(doc), map[string]any{"maxBytes": in.MaxBytes, "form": in.Form})
+		o.Page.NextCursor = from.String()
 	}
 	return nil
 }

@@ -23,7 +23,7 @@ var chains = session.NewSlot[thought.Chain](thought.SlotName)
 // Info is the operation session_info.
 var Info = tools.Define(tools.Spec{
 	Name: "session_info", Family: "sessions", Title: "Session information",
-	Summary: "Reports the live counts of the session: age, expiry, calls, version, size, and the objects of each kind that it holds.",
+	Summary: "Reports the live counts of the session: age, expiry, calls, version, size, objects of each kind, who may use it, and the owner's quota.",
 	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.ReadOnly,
 	Method: "counters of the session directory",
 	Examples: []tools.Example{
@@ -44,6 +44,14 @@ type InfoOutput struct {
 	State     string            `json:"state"`
 	IsActive  bool              `json:"isActive"`
 
+	// What the caller may do, and who else may. Grants and the quota are the
+	// owner's business; a grantee learns whose the session is, and no more.
+	Access         string      `json:"access"` // owner, read or write
+	SharedBy       string      `json:"sharedBy,omitempty"`
+	GrantExpiresAt *time.Time  `json:"grantExpiresAt,omitempty"`
+	Grants         []GrantView `json:"grants,omitempty"`
+	Quota          *Quota      `json:"quota,omitempty"`
+
 	CreatedAt        time.Time `json:"createdAt"`
 	LastAccessedAt   time.Time `json:"lastAccessedAt"` // end of the last completed call
 	ExpiresAt        time.Time `json:"expiresAt"`      // if no call follows this one
@@ -61,6 +69,14 @@ type InfoOutput struct {
 	ThoughtCount      int              `json:"thoughtCount"`
 	RemainingThoughts int              `json:"remainingThoughts"`
 	Stores            map[string]Store `json:"stores"`
+}
+
+// Quota is how much of what one owner may have this owner has.
+type Quota struct {
+	Sessions    int   `json:"sessions"`
+	MaxSessions int   `json:"maxSessions"`
+	Bytes       int64 `json:"bytes"` // of committed state, of all the owner's sessions
+	MaxBytes    int64 `json:"maxBytes"`
 }
 
 // Client is the program that used the session last, as it described itself.
@@ -102,7 +118,23 @@ func info(_ context.Context, c *tools.Call, _ InfoInput) (InfoOutput, error) {
 	if i.Client != (session.Client{}) {
 		out.Client = &Client{i.Client.Name, i.Client.Version, i.Client.Revision, i.Client.Transport}
 	}
-	return out, nil
+	return out, out.relate(h, i)
+}
+
+// relate says how the caller is related to the session.
+func (o *InfoOutput) relate(h *session.Handle, i session.Info) (err error) {
+	if g, shared := h.Granted(); shared {
+		if g == (session.Grant{}) {
+			return h.MayWrite() // the grant is over since the call began: it says so
+		}
+		o.Access, o.SharedBy = string(g.Access), i.Owner.Subject
+		o.GrantExpiresAt = new(g.Expires.UTC())
+		return nil
+	}
+	q := h.Usage()
+	o.Access, o.Quota = "owner", &Quota{q.Sessions, q.MaxSessions, q.Bytes, q.MaxBytes}
+	o.Grants, err = viewGrants(h)
+	return err
 }
 
 // stores sums up the slots by kind.

@@ -14,8 +14,8 @@ import (
 
 func TestPrincipal(t *testing.T) {
 	v := newVerifier(t, newNetwork(signES), func(c *oidc.Config) { c.TenantClaim = "tenant" })
-	exp := time.Now().Add(time.Hour).Unix()
-	token := signES().token(nil, fields{"exp": exp, "scope": "reason code reason", "scp": []string{"admin.read"}, "name": "Alice A."})
+	exp, iat := time.Now().Add(time.Hour).Unix(), time.Now().Unix()
+	token := signES().token(nil, fields{"exp": exp, "iat": iat, "sid": "login-7", "scope": "reason code reason", "scp": []string{"admin.read"}, "name": "Alice A."})
 	got, err := v.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
@@ -24,6 +24,7 @@ func TestPrincipal(t *testing.T) {
 	want := &identity.Principal{
 		Tenant: "acme", Issuer: issuerURL, Subject: "alice", ClientID: "ide", Name: "Alice A.",
 		Scopes: []string{"admin.read", "code", "reason"}, Expires: time.Unix(exp, 0), TokenKey: hex.EncodeToString(sum[:]),
+		TokenID: "1", SessionID: "login-7", IssuedAt: time.Unix(iat, 0),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("principal\n got %+v\nwant %+v", got, want)

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,12 +28,20 @@ const (
 // security event tokens.
 var idTokenClaims = [...]string{"nonce", "at_hash", "c_hash", "s_hash", "events"}
 
+// otherTypes are the typ of tokens that are known to be no access tokens: the
+// IANA registry's, as of OpenID Connect, RFC 8417, RFC 9101, RFC 9449, RFC 9701
+// and the drafts for identity assertions.
+var otherTypes = []string{
+	"logout+jwt", "secevent+jwt", "dpop+jwt", "oauth-authz-req+jwt", "token-introspection+jwt", "oauth-id-jag+jwt",
+	"entity-statement+jwt", "client-authentication+jwt", "oauth-client-attestation+jwt", "kb+jwt", "dc+sd-jwt", "id_token+jwt",
+}
+
 // judge checks what an unverified token says about itself, the cheap refusals
 // before the costly signature: a token for somebody else never causes a fetch.
 // What it accepts is true only once the signature is verified.
 func (v *Verifier) judge(t *token, audiences []string, now time.Time) (*identity.Principal, error) {
-	if !slices.Contains(v.config.Algorithms, t.alg) {
-		return nil, identity.Refuse("bad_algorithm", fmt.Errorf("%.*q", maxDetail, t.alg))
+	if err := v.checkAlgorithm(t); err != nil {
+		return nil, err
 	}
 	if err := v.checkKind(t); err != nil {
 		return nil, err
@@ -40,28 +49,91 @@ func (v *Verifier) judge(t *token, audiences []string, now time.Time) (*identity
 	if err := checkAudience(t.claims, audiences); err != nil {
 		return nil, err
 	}
-	expires, err := v.checkTimes(t.claims, now)
+	expires, err := v.config.checkTimes(t.claims, now)
 	if err != nil {
 		return nil, err
 	}
-	if t.claims.has("cnf") {
-		return nil, identity.Refuse("sender_constrained", errors.New("bound to a key by cnf, presented as a bearer token"))
+	p, err := v.config.principal(t.claims)
+	if err != nil {
+		return nil, err
 	}
-	p := &identity.Principal{Issuer: v.config.Issuer, Expires: expires}
-	if p.Subject, err = name(t.claims, "sub"); err != nil {
+	p.Issuer, p.Expires = v.config.Issuer, expires
+	return p, nil
+}
+
+// principal reads who and what the claims of a token or of an introspection
+// answer are for. Issuer, expiry and token key are the caller's to set.
+func (c *Config) principal(claims object) (*identity.Principal, error) {
+	p := &identity.Principal{}
+	var err error
+	if p.KeyThumbprint, err = c.binding(claims); err != nil {
+		return nil, err
+	}
+	for _, claim := range c.Required {
+		if value, ok := claims[claim]; !ok || slices.Contains([]string{"null", `""`, "[]", "{}"}, string(value)) {
+			return nil, identity.Refuse("missing_claim", fmt.Errorf("%.*q", maxDetail, claim))
+		}
+	}
+	if p.Subject, err = name(claims, "sub"); err != nil {
 		return nil, identity.Refuse("bad_subject", err)
 	}
-	if p.Tenant, err = v.tenant(t.claims); err != nil {
+	if p.Tenant, err = c.tenant(claims); err != nil {
 		return nil, identity.Refuse("bad_tenant", err)
 	}
-	if p.Scopes, err = v.scopes(t.claims); err != nil {
+	if p.Scopes, err = c.scopes(claims); err != nil {
 		return nil, identity.Refuse("bad_scope", err)
 	}
-	if p.ClientID, err = client(t.claims); err != nil {
+	if p.ClientID, err = client(claims); err != nil {
 		return nil, identity.Refuse("bad_client", err)
 	}
-	p.Name = displayName(t.claims, p.Subject)
+	if p.TokenID, err = optionalName(claims, "jti"); err != nil {
+		return nil, identity.Refuse("bad_token_id", err)
+	}
+	if p.SessionID, err = optionalName(claims, "sid"); err != nil {
+		return nil, identity.Refuse("bad_session_id", err)
+	}
+	if p.IssuedAt, _, err = seconds(claims, "iat"); err != nil {
+		return nil, identity.Refuse("bad_issued_at", err)
+	}
+	p.Name = displayName(claims, p.Subject)
 	return p, nil
+}
+
+// binding returns the thumbprint of the key that a token is bound to, "" if it is
+// a bearer token, as far as the rule for it lets either through. Any binding
+// that nobody here can check, such as one to a certificate, is refused.
+func (c *Config) binding(claims object) (string, error) {
+	cnf, bound := claims["cnf"]
+	switch {
+	case !bound && c.DPoP == DPoPRequired:
+		return "", identity.Refuse("not_sender_constrained", errors.New("a bearer token, and this issuer's must be bound to a key"))
+	case !bound:
+		return "", nil
+	case c.DPoP == DPoPOff:
+		return "", identity.Refuse("sender_constrained", errors.New("bound to a key by cnf, presented as a bearer token"))
+	}
+	o, err := parseObject(cnf)
+	if err != nil {
+		return "", identity.Refuse("bad_confirmation", err)
+	}
+	jkt, err := o.text("jkt")
+	if err == nil && len(o) != 1 {
+		err = errors.New("cnf names more than a key's thumbprint")
+	}
+	if err != nil {
+		return "", identity.Refuse("bad_confirmation", err)
+	}
+	if b, err := decode(jkt); err != nil || len(b) != sha256.Size {
+		return "", identity.Refuse("bad_confirmation", errors.New("jkt is not a SHA-256"))
+	}
+	return jkt, nil
+}
+
+func (v *Verifier) checkAlgorithm(t *token) error {
+	if !slices.Contains(v.config.Algorithms, t.alg) {
+		return identity.Refuse("bad_algorithm", fmt.Errorf("%.*q", maxDetail, t.alg))
+	}
+	return nil
 }
 
 // checkKind tells access tokens from the other tokens that the same issuer
@@ -75,7 +147,7 @@ func (v *Verifier) checkKind(t *token) error {
 	if t.typ == string(TypAccessToken) {
 		return nil
 	}
-	if v.config.Typ != TypCompatible || t.typ != "" && t.typ != "jwt" {
+	if !v.config.Typ.takes(t.typ) {
 		return identity.Refuse("bad_type", fmt.Errorf("typ %.*q", maxDetail, t.typ))
 	}
 	if !t.claims.has("client_id") && !slices.ContainsFunc(v.config.ScopeClaims, t.claims.has) {
@@ -96,6 +168,17 @@ func (v *Verifier) checkKind(t *token) error {
 	return nil
 }
 
+// takes reports whether a typ other than that of access tokens may be one.
+func (t Typ) takes(typ string) bool {
+	switch t {
+	case TypCompatible:
+		return typ == "" || typ == "jwt"
+	case TypAny:
+		return !slices.Contains(otherTypes, typ)
+	}
+	return false
+}
+
 func checkAudience(claims object, want []string) error {
 	got, err := claims.texts("aud")
 	if err != nil {
@@ -113,7 +196,7 @@ func checkAudience(claims object, want []string) error {
 
 // checkTimes returns when the token expires. exp counts as not passed, nbf and
 // iat as passed, within the leeway.
-func (v *Verifier) checkTimes(claims object, now time.Time) (expires time.Time, err error) {
+func (c *Config) checkTimes(claims object, now time.Time) (expires time.Time, err error) {
 	expires, ok, err := seconds(claims, "exp")
 	if err == nil && !ok {
 		err = errors.New("exp is missing")
@@ -121,19 +204,19 @@ func (v *Verifier) checkTimes(claims object, now time.Time) (expires time.Time, 
 	if err != nil {
 		return expires, identity.Refuse("bad_expiry", err)
 	}
-	if !now.Before(expires.Add(v.config.Leeway)) {
+	if !now.Before(expires.Add(c.Leeway)) {
 		return expires, identity.Refuse(identity.ReasonExpired, fmt.Errorf("at %s", expires.UTC().Format(time.RFC3339)))
 	}
-	for _, c := range [...]struct{ claim, bad, early string }{
+	for _, past := range [...]struct{ claim, bad, early string }{
 		{"nbf", "bad_not_before", "token_not_yet_valid"},
 		{"iat", "bad_issued_at", "issued_in_the_future"},
 	} {
-		at, ok, err := seconds(claims, c.claim)
+		at, ok, err := seconds(claims, past.claim)
 		if err != nil {
-			return expires, identity.Refuse(c.bad, err)
+			return expires, identity.Refuse(past.bad, err)
 		}
-		if ok && at.After(now.Add(v.config.Leeway)) {
-			return expires, identity.Refuse(c.early, fmt.Errorf("%s is %s", c.claim, at.UTC().Format(time.RFC3339)))
+		if ok && at.After(now.Add(c.Leeway)) {
+			return expires, identity.Refuse(past.early, fmt.Errorf("%s is %s", past.claim, at.UTC().Format(time.RFC3339)))
 		}
 	}
 	return expires, nil
@@ -156,21 +239,21 @@ func seconds(claims object, claim string) (at time.Time, ok bool, err error) {
 	return time.Unix(int64(whole), int64(fraction*1e9)), true, nil
 }
 
-func (v *Verifier) tenant(claims object) (string, error) {
-	if v.config.TenantClaim == "" {
-		return orDefault(v.config.Tenant, v.config.Issuer), nil
+func (c *Config) tenant(claims object) (string, error) {
+	if c.TenantClaim == "" {
+		return orDefault(c.Tenant, c.Issuer), nil
 	}
-	tenant, err := name(claims, v.config.TenantClaim)
-	if err == nil && v.config.Tenant != "" && tenant != v.config.Tenant {
+	tenant, err := name(claims, c.TenantClaim)
+	if err == nil && (c.Tenant != "" && tenant != c.Tenant || len(c.Tenants) > 0 && !slices.Contains(c.Tenants, tenant)) {
 		err = fmt.Errorf("%.*q is not this issuer's tenant", maxDetail, tenant)
 	}
 	return tenant, err
 }
 
 // scopes unites the scope claims: strings with spaces (RFC 8693 §4.2) or arrays.
-func (v *Verifier) scopes(claims object) ([]string, error) {
+func (c *Config) scopes(claims object) ([]string, error) {
 	var all []string
-	for _, claim := range v.config.ScopeClaims {
+	for _, claim := range c.ScopeClaims {
 		values, err := claims.texts(claim)
 		if err != nil {
 			return nil, err
@@ -217,6 +300,14 @@ func name(claims object, claim string) (string, error) {
 		return "", fmt.Errorf("%s has a character that cannot be printed", claim)
 	}
 	return s, nil
+}
+
+// optionalName is name for a claim that need not be there.
+func optionalName(claims object, claim string) (string, error) {
+	if !claims.has(claim) {
+		return "", nil
+	}
+	return name(claims, claim)
 }
 
 // unprintable catches control characters, and the replacement rune that package

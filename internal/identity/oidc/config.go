@@ -23,6 +23,22 @@ const (
 	// client_id, an audience that is not its client, and no claim that only other
 	// kinds of token carry.
 	TypCompatible Typ = "compatible"
+	// TypAny is TypCompatible for issuers that write a typ of their own: whatever
+	// is not known to be another kind of token is judged by its claims.
+	TypAny Typ = "any"
+)
+
+// DPoP is the rule for tokens that are bound to a key (RFC 9449).
+type DPoP string
+
+// The rules.
+const (
+	// DPoPOff refuses bound tokens. It is the default.
+	DPoPOff DPoP = "off"
+	// DPoPAccepted takes bound tokens, with a proof, and bearer tokens.
+	DPoPAccepted DPoP = "accepted"
+	// DPoPRequired takes bound tokens only.
+	DPoPRequired DPoP = "required"
 )
 
 // Defaults of Config.
@@ -50,9 +66,15 @@ type Config struct {
 	Algorithms []string // signature algorithms, asymmetric only; none means RS256, PS256, ES256 and EdDSA
 	Typ        Typ      // "" means TypAccessToken
 
+	DPoP     DPoP     // "" means DPoPOff
+	Required []string // claims that a token must have besides those that every token must
+
 	Tenant      string   // the tenant of every token; with TenantClaim as well, the claim must say the same
 	TenantClaim string   // the claim that names the tenant; with neither, the issuer is the tenant
+	Tenants     []string // those that the claim may name; none means any
 	ScopeClaims []string // whose scopes are granted, strings or arrays; none means scope and scp
+
+	LogoutAudience string // the client that logout tokens are for; "" refuses them
 
 	Leeway        time.Duration // for clocks that differ, in exp, nbf and iat, ≤ 1 min; 0 means DefaultLeeway
 	MaxTokenBytes int           // 0 means DefaultMaxTokenBytes
@@ -67,6 +89,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	c.Typ = orDefault(c.Typ, TypAccessToken)
+	c.DPoP = orDefault(c.DPoP, DPoPOff)
 	c.Leeway = orDefault(c.Leeway, DefaultLeeway)
 	c.MaxTokenBytes = orDefault(c.MaxTokenBytes, DefaultMaxTokenBytes)
 	c.CacheMin = orDefault(c.CacheMin, DefaultCacheMin)
@@ -113,8 +136,17 @@ func (c Config) Validate() error {
 			bad("algorithm %q: want one of %v", alg, supported)
 		}
 	}
-	if c.Typ != TypAccessToken && c.Typ != TypCompatible {
-		bad("typ %q: want %q or %q", c.Typ, TypAccessToken, TypCompatible)
+	if c.Typ != TypAccessToken && c.Typ != TypCompatible && c.Typ != TypAny {
+		bad("typ %q: want %q, %q or %q", c.Typ, TypAccessToken, TypCompatible, TypAny)
+	}
+	if !c.DPoP.valid() {
+		bad("dpop %q: want %q, %q or %q", c.DPoP, DPoPOff, DPoPAccepted, DPoPRequired)
+	}
+	if slices.Contains(c.Required, "") || slices.Contains(c.Tenants, "") {
+		bad("required claims and tenants: none may be empty")
+	}
+	if len(c.Tenants) > 0 && c.TenantClaim == "" {
+		bad("tenants: want a tenant claim that names one of them")
 	}
 	if slices.Contains(c.ScopeClaims, "") {
 		bad("scope claims: none may be empty")
@@ -133,6 +165,8 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+func (d DPoP) valid() bool { return d == DPoPOff || d == DPoPAccepted || d == DPoPRequired }
 
 // checkURL refuses what must not be fetched: anything but https, except on the
 // machine itself.

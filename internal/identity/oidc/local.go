@@ -42,6 +42,10 @@ func NewLocal(issuer LocalIssuer, tenantClaim string) *Local {
 	return &Local{issuer: issuer, verifier: v}
 }
 
+// AcceptDPoP lets tokens through that are bound to a key, for a verifier behind an
+// identity.Guard. Call it before the first token.
+func (l *Local) AcceptDPoP() { l.verifier.config.DPoP = DPoPAccepted }
+
 // Verify implements identity.Verifier.
 func (l *Local) Verify(ctx context.Context, raw string) (*identity.Principal, error) {
 	t, err := parse(raw, l.verifier.config.MaxTokenBytes)

@@ -38,14 +38,23 @@ func (s *Set) Verify(ctx context.Context, raw string) (*identity.Principal, erro
 	if err != nil {
 		return nil, err
 	}
+	v, err := s.owner(t)
+	if err != nil {
+		return nil, err
+	}
+	return v.verify(ctx, t, v.config.Audiences)
+}
+
+// owner returns the verifier of t's issuer.
+func (s *Set) owner(t *token) (*Verifier, error) {
 	v := s.byIssuer[t.issuer]
 	if v == nil {
 		return nil, unknownIssuer(t)
 	}
-	if len(raw) > v.config.MaxTokenBytes {
-		return nil, identity.Refuse("token_too_long", fmt.Errorf("%d bytes, at most %d are read", len(raw), v.config.MaxTokenBytes))
+	if len(t.raw) > v.config.MaxTokenBytes {
+		return nil, identity.Refuse("token_too_long", fmt.Errorf("%d bytes, at most %d are read", len(t.raw), v.config.MaxTokenBytes))
 	}
-	return v.verify(ctx, t, v.config.Audiences)
+	return v, nil
 }
 
 // Issuers returns the issuers, sorted.

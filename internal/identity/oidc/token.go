@@ -55,7 +55,7 @@ func parse(raw string, maxBytes int) (*token, error) {
 		return nil, identity.Refuse(identity.ReasonMalformed, fmt.Errorf("claims: %w", err))
 	}
 	if t.issuer, err = t.claims.text("iss"); err != nil {
-		return nil, identity.Refuse("bad_issuer", err)
+		return nil, identity.NotMine("bad_issuer", err)
 	}
 	return t, nil
 }

@@ -88,20 +88,8 @@ func Analyze(m *budget.Meter, p Problem, s Settings, seed uint64) (*Result, erro
 // names what is missing from it; an ended context is an error. A step of m is one
 // option scored, or one pair compared.
 func (r Run) Analyze(m *budget.Meter, p Problem, s Settings) (*Result, error) {
-	if !slices.Contains(Methods(), s.Method) {
-		return nil, bad("analysisType", fmt.Sprintf("one of %q", Methods()), s.Method)
-	}
-	if s.Normalization != "" && !slices.Contains(Normalizations(), s.Normalization) {
-		return nil, bad("normalization", fmt.Sprintf("one of %q", Normalizations()), s.Normalization)
-	}
-	if !(s.HurwiczAlpha >= 0 && s.HurwiczAlpha <= 1) {
-		return nil, bad("hurwiczAlpha", "a number from 0 (only the worst counts) to 1 (only the best)", s.HurwiczAlpha)
-	}
-	if s.Draws < 0 || s.Draws > MaxDraws {
-		return nil, bad("draws", fmt.Sprintf("from 0 to %d", MaxDraws), s.Draws)
-	}
-	if s.Concentration != 0 && !(s.Concentration >= 1 && s.Concentration <= 1e6) {
-		return nil, bad("concentration", "a number from 1 to 1000000, or none for all weights alike likely", s.Concentration)
+	if err := s.check(); err != nil {
+		return nil, err
 	}
 	md, err := compile(m, &p, &s)
 	if err != nil {

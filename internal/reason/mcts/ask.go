@@ -113,12 +113,12 @@ func (t *Tree) descend(allow func(child int) bool) int {
 		if len(n.Children) == 0 || n.Terminal || t.widens(n) {
 			return at
 		}
-		best, next := math.Inf(-1), -1
+		best, next, priors := math.Inf(-1), -1, t.priors(n)
 		for _, c := range t.considered(n) {
 			if !allow(c) {
 				continue
 			}
-			if s := t.score(n, c); next < 0 || s > best {
+			if s := t.score(n, c, priors); next < 0 || s > best {
 				best, next = s, c
 			}
 		}
@@ -131,8 +131,8 @@ func (t *Tree) descend(allow func(child int) bool) int {
 
 // score rates a child of n by the policy, on values scaled to [0, 1] and with
 // the virtual losses counted in. What was never tried goes first, except under
-// PUCT, which takes the parent's mean for it.
-func (t *Tree) score(n *Node, child int) float64 {
+// PUCT, which takes the parent's mean for it. priors are those of n.
+func (t *Tree) score(n *Node, child int, priors float64) float64 {
 	c := &t.Nodes[child]
 	loss := *t.Settings.VirtualLoss
 	total := float64(n.Visits) + loss*float64(n.Pending)
@@ -152,7 +152,7 @@ func (t *Tree) score(n *Node, child int) float64 {
 				mean = t.scale(n.Mean)
 			}
 		}
-		return PUCTScore(mean, *t.Settings.Exploration, t.prior(n, c), max(total, 1), visits)
+		return PUCTScore(mean, *t.Settings.Exploration, c.share(n, priors), max(total, 1), visits)
 	}
 	return UCB1(mean, *t.Settings.Exploration, total, visits)
 }
@@ -161,16 +161,20 @@ func (t *Tree) scale(v float64) float64 {
 	return (v - t.Settings.Low) / (t.Settings.High - t.Settings.Low)
 }
 
-// prior is the share of a child in the priors of its siblings.
-func (t *Tree) prior(n, c *Node) float64 {
-	var sum float64
+// priors is the sum of the priors of a node's children.
+func (t *Tree) priors(n *Node) (sum float64) {
 	for _, i := range n.Children {
 		sum += t.Nodes[i].Prior
 	}
-	if sum == 0 {
+	return sum
+}
+
+// share is the share of a child of n in the priors of its siblings.
+func (c *Node) share(n *Node, priors float64) float64 {
+	if priors == 0 {
 		return 1 / float64(len(n.Children))
 	}
-	return c.Prior / sum
+	return c.Prior / priors
 }
 
 func (t *Tree) issue(at int, expires time.Time) Ticket {

@@ -45,14 +45,16 @@ func (t *Tree) Best(c Criterion, method IntervalMethod) (Answer, error) {
 	if root.Visits > 0 {
 		a.Value = new(root.Mean)
 	}
+	priors := t.priors(root)
 	for _, i := range root.Children {
-		a.Children = append(a.Children, t.rated(i, method))
+		a.Children = append(a.Children, t.rated(i, priors, method))
 	}
 	for at := 0; ; {
 		best, next := math.Inf(-1), -1
 		var step Rated
+		priors = t.priors(&t.Nodes[at])
 		for _, i := range t.Nodes[at].Children {
-			r := t.rated(i, method)
+			r := t.rated(i, priors, method)
 			if r.Visits == 0 {
 				continue
 			}
@@ -80,9 +82,10 @@ func (r *Rated) rank(c Criterion) float64 {
 	return r.Interval.Low
 }
 
-func (t *Tree) rated(at int, method IntervalMethod) Rated {
+// rated describes a node; priors are those of its parent.
+func (t *Tree) rated(at int, priors float64, method IntervalMethod) Rated {
 	n := &t.Nodes[at]
-	r := Rated{Node: at, Content: n.Content, Visits: n.Visits, Terminal: n.Terminal, Prior: t.prior(&t.Nodes[n.Parent], n)}
+	r := Rated{Node: at, Content: n.Content, Visits: n.Visits, Terminal: n.Terminal, Prior: n.share(&t.Nodes[n.Parent], priors)}
 	if n.Visits == 0 {
 		return r
 	}

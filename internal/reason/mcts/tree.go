@@ -17,6 +17,10 @@ const (
 	MaxTellChildren = 64   // children of one Tell
 	MaxContent      = 8192 // bytes of a node's content
 	keptReceipts    = 512  // tells that can be repeated
+
+	// maxMagnitude is of any number given: sums of squares of it stay finite, and
+	// what is not finite cannot be stored.
+	maxMagnitude = 1e100
 )
 
 // Settings are what a Tree is made with.
@@ -134,20 +138,19 @@ func (s *Settings) settle() error {
 	if err := s.Policy.check(); err != nil {
 		return err
 	}
-	finite := func(v float64) bool { return v-v == 0 }
 	switch w := s.Widening; {
-	case !finite(*s.Exploration) || *s.Exploration < 0:
-		return bad("explorationConstant", "a number of at least 0", "%v", *s.Exploration)
-	case !finite(*s.VirtualLoss) || *s.VirtualLoss < 0:
-		return bad("virtualLoss", "a number of at least 0", "%v", *s.VirtualLoss)
+	case !(*s.Exploration >= 0 && *s.Exploration <= maxMagnitude):
+		return bad("explorationConstant", "a number of at least 0 and at most 1e100", "%v", *s.Exploration)
+	case !(*s.VirtualLoss >= 0 && *s.VirtualLoss <= maxMagnitude):
+		return bad("virtualLoss", "a number of at least 0 and at most 1e100", "%v", *s.VirtualLoss)
 	case !(s.Discount > 0 && s.Discount <= 1):
 		return bad("discount", "a number above 0 and at most 1", "%v", s.Discount)
-	case !finite(s.High-s.Low) || s.Low >= s.High:
-		return bad("valueRange", "[low, high] with low below high", "[%v, %v]", s.Low, s.High)
+	case !(s.Low >= -maxMagnitude && s.High <= maxMagnitude && s.High-s.Low >= 1/maxMagnitude):
+		return bad("valueRange", "[low, high] with low below high, from -1e100 to 1e100, at least 1e-100 apart", "[%v, %v]", s.Low, s.High)
 	case s.MaxNodes < 1 || s.MaxNodes > MaxTreeNodes:
 		return bad("maxNodes", fmt.Sprintf("1 to %d", MaxTreeNodes), "%d", s.MaxNodes)
-	case w != nil && !(w.K > 0 && finite(w.K) && w.Alpha >= 0 && w.Alpha <= 1):
-		return bad("widening", "k above 0 and alpha from 0 to 1", "k=%v, alpha=%v", w.K, w.Alpha)
+	case w != nil && !(w.K > 0 && w.K <= maxMagnitude && w.Alpha >= 0 && w.Alpha <= 1):
+		return bad("widening", "k above 0 and at most 1e100, and alpha from 0 to 1", "k=%v, alpha=%v", w.K, w.Alpha)
 	}
 	return nil
 }
@@ -172,8 +175,8 @@ func checkChildren(path string, children []Child) error {
 		if err := checkContent(fmt.Sprintf("%s[%d].content", path, i), c.Content); err != nil {
 			return err
 		}
-		if p := c.Prior; p != nil && (*p-*p != 0 || *p < 0) {
-			return bad(fmt.Sprintf("%s[%d].prior", path, i), "a number of at least 0", "%v", *p)
+		if p := c.Prior; p != nil && !(*p >= 0 && *p <= maxMagnitude) {
+			return bad(fmt.Sprintf("%s[%d].prior", path, i), "a number of at least 0 and at most 1e100", "%v", *p)
 		}
 	}
 	return nil

@@ -1,0 +1,8 @@
+package search
+
+import "github.com/lyceum-mcp/lyceum/session"
+
+// SlotTypes describes the slots in which this family keeps state.
+func SlotTypes() []session.SlotType {
+	return []session.SlotType{mctsTrees.Type().Keyed(mctsTreePrefix, maxMCTSTrees)}
+}
