@@ -29,6 +29,11 @@ func (c *serveCmd) run(ctx context.Context, p process, given map[string][]string
 	if err != nil {
 		return err
 	}
+	if d := cfg.Work.ThreadSlice; d > 0 {
+		if err := sliceThreads(d); err != nil {
+			a.Log().WarnContext(ctx, "the system does not let threads have shorter slices: calls may be slower beside others", "setting", "work.thread_slice", "error", err)
+		}
+	}
 	if cfg.Dev {
 		if err := welcome(p.stdout, a); err != nil {
 			return err
