@@ -133,7 +133,7 @@ type Transport struct {
 type Work struct {
 	Tickets             int            `key:"tickets" default:"0" min:"0" max:"4096" doc:"operations that compute at once; 0 is one for each core"`
 	Quantum             time.Duration  `key:"quantum" default:"1ms" min:"100us" max:"1s" doc:"CPU time after which an operation lets others that wait go first"`
-	ThreadSlice         time.Duration  `key:"thread_slice" default:"300us" min:"0s" max:"100ms" doc:"time for which the system lets one of the server's threads run while others wait, from Linux 6.12 on; 0s leaves that to the system"`
+	ThreadSlice         time.Duration  `key:"thread_slice" default:"100us" min:"0s" max:"100ms" doc:"time for which the system lets one of the server's threads run while others wait, from Linux 6.12 on; 0s leaves that to the system"`
 	MaxQueued           int            `key:"max_queued" default:"4096" min:"1" max:"1000000" doc:"operations of everybody that may wait for the CPU"`
 	MaxQueuedPerTenant  int            `key:"max_queued_per_tenant" default:"512" min:"1" max:"1000000" doc:"operations of one tenant that may wait"`
 	MaxQueuedPerSubject int            `key:"max_queued_per_subject" default:"256" min:"1" max:"1000000" doc:"operations of one subject that may wait; its tenant's bound holds too"`
