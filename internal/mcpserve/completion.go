@@ -122,13 +122,17 @@ func (s *Server) completeTemplate(ctx context.Context, q *query, template, varia
 	}
 }
 
-// ownSessions returns the ids of the caller's sessions, newest first.
+// ownSessions returns the ids of the caller's sessions, newest first, then of those
+// that were granted to it.
 func (s *Server) ownSessions(q *query) []string {
 	if !policy.Allows(q.in.principal, policy.Reason) {
 		return nil
 	}
 	var ids []string
 	for _, i := range s.Sessions.List(q.in.owner) {
+		ids = append(ids, string(i.ID))
+	}
+	for _, i := range s.Sessions.Granted(q.in.owner) {
 		ids = append(ids, string(i.ID))
 	}
 	return ids
@@ -148,9 +152,6 @@ func (s *Server) ownSlots(ctx context.Context, q *query, id session.ID) ([]strin
 	}
 	defer h.Release()
 	h.Look()
-	if h.Owner() != q.in.owner {
-		return nil, nil
-	}
 	snapshot, err := h.Snapshot()
 	if err != nil {
 		return nil, err

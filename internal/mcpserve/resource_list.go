@@ -52,8 +52,8 @@ const (
 	placeSession = 's'
 )
 
-// listResources lists what is the same for everybody and then the caller's own
-// sessions, oldest first, each with its export. The order has no room for
+// listResources lists what is the same for everybody and then the sessions that the
+// caller owns or was granted, oldest first, each with its export. The order has no room for
 // anything new but at its end, so a session that lives through the whole listing
 // is in it exactly once. The objects of a session are not listed here: its own
 // resource names them. It costs a look at the owner's sessions and reads no
@@ -92,10 +92,18 @@ func (s *Server) listResources(q *query) (*resourceList, error) {
 	return out, nil
 }
 
-// listSessions adds the owner's sessions from the place after on, as many as
+// listSessions adds the sessions that the caller may use from the place after on, as many as
 // there is room for.
 func (s *Server) listSessions(q *query, out *resourceList, after []byte) {
 	all := s.Sessions.List(q.in.owner)
+	own := len(all)
+	for _, shared := range s.Sessions.Granted(q.in.owner) {
+		all = append(all, shared.Info)
+	}
+	granted := map[session.ID]bool{}
+	for _, info := range all[own:] {
+		granted[info.ID] = true
+	}
 	slices.SortFunc(all, func(a, b session.Info) int {
 		return cmp.Or(a.Created.Compare(b.Created), cmp.Compare(a.ID, b.ID))
 	})
@@ -113,9 +121,13 @@ func (s *Server) listSessions(q *query, out *resourceList, after []byte) {
 			out.NextCursor = s.cursors.seal(q.in.owner, q.m.method, place)
 			return
 		}
+		whose := "One of your sessions"
+		if granted[info.ID] {
+			whose = "A session that somebody shares with you"
+		}
 		out.Resources = append(out.Resources, resourceEntry{
 			URI: sessionURI(info.ID), Name: "session " + string(info.ID), Title: info.Name, MIMEType: mimeJSON,
-			Description: "One of your sessions: its counts, its expiry, and the URI of each object in it.",
+			Description: whose + ": its counts, its expiry, and the URI of each object in it.",
 		}, resourceEntry{
 			URI: resourceURI{kind: uriExport, session: info.ID}.String(), Name: "export of session " + string(info.ID), MIMEType: mimeJSON,
 			Description: "The whole of this session as a document with a digest, which session_import takes; in pages where it is large.",

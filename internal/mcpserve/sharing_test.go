@@ -243,3 +243,33 @@ func TestIdempotencyKeysStayTheCallers(t *testing.T) {
 		t.Errorf("repeated: %s", again)
 	}
 }
+
+// Who may use a session finds it: in the list of resources and in completions, as
+// long as the grant holds.
+func TestSharedSessionsAreListed(t *testing.T) {
+	w := newWorld(t)
+	alice, bob := w.legacy("alice", rev202511), w.legacy("bob", rev202511)
+	id := alice.create()
+	listed := func(p *peer) (list, completed bool) {
+		t.Helper()
+		a := p.do("POST", `{"jsonrpc":"2.0","id":1,"method":"resources/list","params":{}}`)
+		c := p.do("POST", `{"jsonrpc":"2.0","id":2,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"lyceum://sessions/{sessionId}"},"argument":{"name":"sessionId","value":""}}}`)
+		return bytes.Contains(a.body, []byte(id)), bytes.Contains(c.body, []byte(id))
+	}
+	for _, step := range []struct {
+		does, parameters string
+		want             bool
+	}{
+		{"session_unshare", `{"subject":"bob"}`, false},
+		{"session_share", `{"subject":"bob","access":"read"}`, true},
+		{"session_unshare", `{"subject":"bob"}`, false},
+	} {
+		does[json.RawMessage](alice, id, step.does, step.parameters)
+		if list, completed := listed(bob); list != step.want || completed != step.want {
+			t.Errorf("after %s: listed %t, completed %t", step.does, list, completed)
+		}
+		if list, completed := listed(alice); !list || !completed {
+			t.Errorf("after %s the owner does not find it: %t, %t", step.does, list, completed)
+		}
+	}
+}
