@@ -61,6 +61,8 @@ type Call struct {
 	Ticket *work.Ticket
 	// Durable is the call's life beyond its request; nil when it has none.
 	Durable Durable
+	// Line leads back to the client; nil when there is none. See Ask.
+	Line Line
 	// OnProgress, which may be nil, gets every report of progress.
 	OnProgress func(done, total float64, message string)
 	// SeedHint is the facade's "seed"; a seed among the parameters wins.

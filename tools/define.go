@@ -58,18 +58,27 @@ func (t *tool[In, Out]) Invoke(ctx context.Context, c *Call, parameters json.Raw
 }
 
 func (t *tool[In, Out]) decode(c *Call, raw json.RawMessage, in *In) error {
+	var common Common
+	if err := t.read(c, raw, in, &common); err != nil {
+		return err
+	}
+	c.apply(common)
+	return nil
+}
+
+// read decodes raw into the parameters of the tool and those that all tools have.
+func (t *tool[In, Out]) read(c *Call, raw json.RawMessage, in *In, common *Common) error {
 	var d decoder
 	raw = bytes.TrimSpace(raw)
 	if len(raw) == 0 || string(raw) == "null" {
 		raw = json.RawMessage("{}")
 	}
-	var common Common
 	if err := jsonscan.Check(raw); err != nil {
 		d.issue(root, "valid JSON: "+err.Error(), raw)
 	} else if inner, ok := d.unwrapObject(t.plan, raw, root); ok {
 		left := d.fill(t.plan, jsonscan.Members(inner), reflect.ValueOf(in).Elem(), root)
 		if len(left) > 0 {
-			left = d.fill(commonPlan, each(left), reflect.ValueOf(&common).Elem(), root)
+			left = d.fill(commonPlan, each(left), reflect.ValueOf(common).Elem(), root)
 		}
 		d.leftover(t.plan, left, root)
 	}
@@ -89,6 +98,5 @@ func (t *tool[In, Out]) decode(c *Call, raw json.RawMessage, in *In) error {
 		sortIssues(d.issues)
 		return &BadArguments{Issues: d.issues}
 	}
-	c.apply(common)
 	return nil
 }

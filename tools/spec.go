@@ -42,6 +42,10 @@ type Spec struct {
 	// Stateless tools neither need nor mint a reasoning session.
 	Stateless bool
 
+	// Asks tools may ask their client something: their deadline leaves time for
+	// people to answer. See Call.Ask.
+	Asks bool
+
 	Method string // default method of the result, such as "UCT"
 	Source string // where the method is from: author, year
 

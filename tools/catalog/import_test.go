@@ -91,6 +91,13 @@ func (d *desk) fill(thoughts int) {
 	}
 	d.must("decision_framework", `{"options":[{"name":"A","attributes":{"quality":8,"cost":120}},{"name":"B","attributes":{"quality":6,"cost":90}}],"criteria":[{"name":"quality","weight":2},{"name":"cost","type":"minimize"}],"draws":50}`)
 	d.must("decision_framework", `{"analysisType":"maximin","payoffs":{"bonds":[40,5],"stocks":[70,-13]}}`)
+	for _, begin := range []string{
+		`{"first":1,"last":9}`, `{"items":["a","b","c"],"errorRate":0.1}`, `{"elements":["a","b","c","d"]}`,
+		`{"causes":["a","b"],"tests":[{"name":"t","failIf":{"a":0.9},"otherwise":0.1}]}`, `{"components":[{"name":"a"},{"name":"b"}]}`, `{"choice":"x","options":["a","b"]}`,
+	} {
+		id := field[string](d, d.must("debugging_approach", begin), "caseId")
+		d.must("debugging_approach", fmt.Sprintf(`{"caseId":%q,"outcome":"fail"}`, id))
+	}
 }
 
 func (d *desk) mustField(operation, parameters, name string) json.RawMessage {
@@ -112,6 +119,8 @@ func (d *desk) document() json.RawMessage {
 func (d *desk) use() {
 	d.Helper()
 	began := time.Now()
+	d.send("debugging_approach", `{"action":"list"}`)
+	d.send("orchestration_suggest", `{"task":"debug and decide"}`)
 	for _, p := range []string{
 		`{"action":"read","all":true}`, `{"action":"structure"}`, `{"action":"branches"}`, `{"action":"check"}`,
 		`{"thought":"x1 = 99 and 2 + 2 = 5.","nextThoughtNeeded":true,"totalThoughts":3}`, `{"thought":"Again.","isRevision":true,"revisesThought":1}`,

@@ -23,9 +23,9 @@ type MCTSInput struct {
 
 	Root       string            `json:"root" maxLen:"8192" doc:"start: the question or state to search from. With action start the prompt serves too."`
 	Candidates []json.RawMessage `json:"candidates" maxItems:"64" doc:"start: first children of the root, if there are some: texts, or objects {content, prior}."`
-	Discount   *float64          `json:"discount" min:"0" max:"1" doc:"start: factor of a value for each level it rises, above 0. Default 1."`
+	Discount   *float64          `json:"discount" min:"0" max:"1" doc:"start, run of a gridworld: factor of a value for each level it rises, above 0. Default 1."`
 	ValueRange []float64         `json:"valueRange" minItems:"2" maxItems:"2" doc:"start: [low, high], the range of the values you will tell. Default [0, 1]."`
-	Widening   *MCTSWidening     `json:"widening" doc:"start: ask for more children of a node as its visits grow."`
+	Widening   *MCTSWidening     `json:"widening" doc:"start: ask for more children of a node as its visits grow. run: consider more moves as visits grow, the most promising first."`
 	Loss       *float64          `json:"virtualLoss" min:"0" doc:"start: how many visits of the lowest value an open ticket counts as. Default 1."`
 
 	Policy      string   `json:"policy" enum:"uct|ucb1|ucb1-tuned|puct" doc:"start, run: which child is tried next; ucb1 is uct. Default uct."`
@@ -39,18 +39,20 @@ type MCTSInput struct {
 	Childs  []json.RawMessage `json:"children" maxItems:"64" doc:"tell: next steps from the node: texts, or objects {content, prior}."`
 	End     bool              `json:"terminal" doc:"tell: nothing can come after this node."`
 
-	Criterion string `json:"criterion" enum:"visits|value|lcb" default:"visits" doc:"best, run: most visits, highest mean, or highest lower confidence bound."`
+	Criterion string `json:"criterion" enum:"visits|value|lcb|robust|max|secure" default:"visits" doc:"best, run: most visits (robust child), highest mean (max child), or highest lower confidence bound (secure child)."`
 	Interval  string `json:"interval" enum:"hoeffding|normal" default:"hoeffding" doc:"best: how confidence intervals are computed."`
-	Format    string `json:"format" enum:"mermaid|dot|json" default:"mermaid" doc:"export: the form."`
+	Drawing
 
-	Problem     *problem.Spec `json:"problem" doc:"run: a decision problem in declarative form. Formulas know + - * / % ^, comparisons, && || !, c ? a : b and functions such as min, max, if, clamp, floor."`
-	Domain      string        `json:"domain" enum:"tic-tac-toe|tictactoe|nim|bandit" doc:"run: a built-in problem instead."`
-	Board       string        `json:"board" maxLen:"200" doc:"tic-tac-toe: nine cells of X, O or ., row by row. Default: empty."`
-	Heaps       []int         `json:"heaps" maxItems:"8" doc:"nim: objects in each heap; who takes the last wins. Default [3, 4, 5]."`
-	Arms        []float64     `json:"arms" maxItems:"256" doc:"bandit: with which probability each arm pays 1."`
-	Pulls       int           `json:"pulls" default:"1" min:"1" max:"10000" doc:"bandit: how often an arm is pulled."`
-	Simulations int           `json:"simulations" default:"100" min:"1" max:"1000000000" doc:"run: how many simulations, in all trees together."`
-	Trees       int           `json:"trees" min:"0" max:"256" doc:"run: independent trees whose statistics are added up. Default 8, but at most one for each 10,000 simulations."`
+	Problem *problem.Spec `json:"problem" doc:"run: a decision problem in declarative form. Formulas know + - * / % ^, comparisons, && || !, c ? a : b and functions such as min, max, if, clamp, floor."`
+	Domain  string        `json:"domain" enum:"tic-tac-toe|tictactoe|nim|bandit|connect-four|game24|gridworld|sliding-tiles|tsp|knapsack|job-shop|n-queens" doc:"run: a built-in problem instead."`
+	problem.Parameters
+	Numbers []int `json:"numbers" maxItems:"6" doc:"game24: the numbers to combine by + - × ÷."`
+	Target  int   `json:"target" default:"24" doc:"game24: what they shall give."`
+
+	Simulations int     `json:"simulations" default:"100" min:"1" max:"1000000000" doc:"run: how many simulations, in all trees together."`
+	RAVE        float64 `json:"rave" min:"0" doc:"run: at how many visits of a position what is learnt from the same move elsewhere counts half; 0 is not at all. Hundreds to thousands suit games."`
+	Rollout     string  `json:"rollout" enum:"random|heuristic" default:"random" doc:"run: how playouts go on. heuristic is for connect-four, sliding-tiles, tsp, knapsack, job-shop and problems with priors."`
+	Trees       int     `json:"trees" min:"0" max:"256" doc:"run: independent trees whose statistics are added up. Default 8, but at most one for each 10,000 simulations."`
 
 	Tree       json.RawMessage `json:"tree" doc:"Old parameter: trees are kept here now. The id of a tree is taken as treeId."`
 	BestAction json.RawMessage `json:"bestAction" doc:"Old parameter: it is a result."`
@@ -87,15 +89,9 @@ type MCTSOutput struct {
 	Told       *mcts.Told     `json:"told,omitempty"`       // tell
 	Answer     *mcts.Answer   `json:"answer,omitempty"`     // best
 	Search     *mcts.Result   `json:"search,omitempty"`     // run
-	Export     *MCTSExport    `json:"export,omitempty"`
+	Export     *Export        `json:"export,omitempty"`
 	Trees      []MCTSEntry    `json:"trees,omitzero"` // list
 	Deleted    bool           `json:"deleted,omitempty"`
-}
-
-// MCTSExport is a tree in another form.
-type MCTSExport struct {
-	Format  string `json:"format"`
-	Content string `json:"content"`
 }
 
 // MCTSEntry is a line of the list of trees.
@@ -123,6 +119,7 @@ var MCTS = tools.Define(tools.Spec{
 			`"actions":[{"name":"sell","guard":"stock > 0","outcomes":[{"probability":0.7,"effects":{"stock":"stock - 1"},"reward":5},{"probability":0.3}]},` +
 			`{"name":"order","guard":"stock < 5","effects":{"stock":"stock + 1"},"reward":-2}],` +
 			`"reward":"-0.1 * stock","horizon":6,"discount":0.95}}}`},
+		{Title: "Find a short tour", Arguments: `{"operation":"mcts","prompt":"","parameters":{"action":"run","domain":"tsp","points":[[0,0],[0,3],[4,3],[4,0],[2,1]],"rollout":"heuristic","simulations":2000,"seed":1}}`},
 		{Title: "See the trees of the session", Arguments: `{"operation":"mcts","prompt":"","parameters":{"action":"list"}}`},
 	},
 }, runMCTS)
@@ -175,6 +172,9 @@ func (in *MCTSInput) legacy(c *tools.Call) error {
 		c.Warn("obsolete_parameter", "parameters.ucbVariant custom was ignored: the policies are uct, ucb1-tuned and puct")
 	case in.Policy == "":
 		in.Policy = in.UCBVariant
+	}
+	if c, ok := map[string]mcts.Criterion{"robust": mcts.ByVisits, "max": mcts.ByValue, "secure": mcts.ByLCB}[in.Criterion]; ok {
+		in.Criterion = string(c)
 	}
 	if in.Policy == "ucb1" {
 		in.Policy = string(mcts.UCT)

@@ -40,6 +40,7 @@ func searchOnce(t *testing.T, parameters string, d *budgettest.Disk, tickets int
 func TestMCTSResumesToTheSameResult(t *testing.T) {
 	for _, parameters := range []string{
 		`{"action":"run","domain":"bandit","arms":[0.4,0.45,0.5],"pulls":20,"simulations":8000,"trees":4}`,
+		`{"action":"run","domain":"job-shop","instance":"ft06","policy":"puct","rollout":"heuristic","rave":300,"simulations":6000,"trees":4}`,
 		`{"action":"run","domain":"nim","heaps":[9,11,13],"simulations":8000,"trees":4,"maxNodes":20000}`,
 	} {
 		want, err := searchOnce(t, parameters, nil, 1)

@@ -2,8 +2,10 @@ package search
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +13,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+	"github.com/lyceum-mcp/lyceum/internal/reason/tot"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/tools"
 )
@@ -23,15 +26,23 @@ func (in *MCTSInput) run(ctx context.Context, c *tools.Call, out MCTSOutput) (MC
 	if err != nil {
 		return out, err
 	}
-	mctsCredit(c, mcts.Policy(in.Policy), ", root-parallel trees")
+	suffix := ", root-parallel trees"
+	if in.RAVE > 0 {
+		suffix = " with RAVE (Gelly & Silver 2007)" + suffix
+	}
+	mctsCredit(c, mcts.Policy(in.Policy), suffix)
 	o := mcts.Options{
 		Simulations: in.Simulations, Trees: in.Trees, Policy: mcts.Policy(in.Policy),
 		Exploration: in.Exploration, Criterion: mcts.Criterion(in.Criterion), Seed: c.Seed(),
+		RAVE: in.RAVE, Rollout: mcts.Rollout(in.Rollout),
+	}
+	if w := in.Widening; w != nil {
+		o.Widening = &mcts.Widening{K: w.K, Alpha: w.Alpha}
 	}
 	meter := c.Meter(ctx)
 	o.Spread = meter.Spread(c.Fan, yield)
 	limits := meter.Limits()
-	o.Keeper, err = budget.Keep(c.Durable, tools.ErrCheckpointed, []any{"mcts.run", 1, in, o.Seed, limits.Steps, limits.Nodes})
+	o.Keeper, err = budget.Keep(c.Durable, tools.ErrCheckpointed, []any{"mcts.run", 2, in, o.Seed, limits.Steps, limits.Nodes})
 	if err != nil {
 		return out, err
 	}
@@ -80,10 +91,20 @@ func (in *MCTSInput) again() map[string]any {
 	}
 	set("problem", in.Problem != nil, in.Problem)
 	set("domain", in.Domain != "", in.Domain)
-	set("board", in.Board != "", in.Board)
-	set("heaps", in.Heaps != nil, in.Heaps)
-	set("arms", in.Arms != nil, in.Arms)
-	set("pulls", in.Pulls > 1, in.Pulls)
+	set("numbers", in.Numbers != nil, in.Numbers)
+	set("target", in.Domain == "game24", in.Target)
+	set("discount", in.Discount != nil, in.Discount)
+	set("widening", in.Widening != nil, in.Widening)
+	set("rave", in.RAVE > 0, in.RAVE)
+	set("rollout", in.Rollout != "random", in.Rollout)
+	parameters := in.Parameters
+	if in.Domain != "bandit" {
+		parameters.Pulls = 0
+	}
+	var own map[string]any
+	if text, err := json.Marshal(parameters); err == nil && json.Unmarshal(text, &own) == nil {
+		maps.Copy(p, own)
+	}
 	set("policy", in.Policy != "", in.Policy)
 	set("explorationConstant", in.Exploration != nil, in.Exploration)
 	set("trees", in.Trees > 0, in.Trees)
@@ -105,31 +126,30 @@ func (in *MCTSInput) model() (m problem.Model, path string, err error) {
 		return m, path, nil
 	}
 	switch in.Domain {
-	case "tic-tac-toe", "tictactoe":
-		path = "parameters.board"
-		m, err = problem.TicTacToe(in.Board)
-	case "nim":
-		path = "parameters.heaps"
-		heaps := in.Heaps
-		if heaps == nil {
-			heaps = []int{3, 4, 5}
+	case "":
+		return nil, "", tools.Badf("parameters.problem", "a problem to search, or a domain: game24, %s", strings.Join(problem.Domains(), ", "))
+	case "game24":
+		path = "parameters.numbers"
+		if m, err = tot.Game24(in.Numbers, in.Target); err != nil {
+			return nil, path, tools.Badf(path, "%s", fault.From(err).Public)
 		}
-		m, err = problem.Nim(heaps)
-	case "bandit":
-		path = "parameters.arms"
-		m, err = problem.Bandit(in.Arms, in.Pulls)
-	default:
-		return nil, "", tools.Badf("parameters.problem", "a problem to search, or a domain: tic-tac-toe, nim or bandit")
+		return m, path, nil
 	}
+	discount := 1.0
+	if in.Discount != nil {
+		discount = *in.Discount
+	}
+	m, path, err = in.Build(in.Domain, discount)
+	path = "parameters." + path
 	if err != nil {
-		return nil, path, tools.Badf(path, "%s", fault.From(err).Public)
+		return nil, path, mctsFlaws(err, "parameters")
 	}
 	return m, path, nil
 }
 
 // mctsOptions are the flaws that Search finds in its options; all others are in
 // the problem.
-var mctsOptions = []string{"simulations", "trees", "explorationConstant", "policy", "criterion"}
+var mctsOptions = []string{"simulations", "trees", "explorationConstant", "policy", "criterion", "rave", "rollout", "widening"}
 
 // mctsFlaws turns flaws into bad arguments whose paths start at path.
 func mctsFlaws(err error, path string) error {

@@ -161,6 +161,49 @@ const chainProblem = `{"variables":[{"name":"at","type":"int","initial":0}],
 	"actions":[{"name":"on","effects":{"at":"at + 1"}},{"name":"back","guard":"at > 0","effects":{"at":"at - 1"}}],
 	"reward":"at == 3 ? 1 : 0","terminal":"at == 3","horizon":6,"discount":0.9}`
 
+func TestMCTSRunsEveryDomain(t *testing.T) {
+	c := newMCTSClient(t)
+	for _, x := range []struct {
+		parameters string
+		value      float64
+		run        int // actions of the best run, -1 if there is none
+	}{
+		{`{"domain":"connect-four","moves":"445566","simulations":500,"rollout":"heuristic","policy":"puct"}`, 1, -1},
+		{`{"domain":"connect-four","columns":5,"rows":"4","moves":"112233","rave":"200","simulations":500}`, 1, -1},
+		{`{"domain":"game24","numbers":[4,9,10,13],"simulations":30000}`, 1, 3},
+		{`{"domain":"game24","numbers":[1,1,1,1],"simulations":30000}`, 0, 3},
+		{`{"domain":"game24","numbers":[1,2,3],"target":7,"simulations":3000}`, 1, 2},
+		{`{"domain":"gridworld","map":"S..\n.#.\n..G","stepReward":-0.1,"maxMoves":6,"discount":0.5,"simulations":20000}`, 0.0625 - .1*(.5+.25+.125), 4},
+		{`{"domain":"sliding-tiles","tiles":[1,2,3,4,0,6,7,5,8],"maxMoves":8,"simulations":20000,"widening":{"k":1,"alpha":0.5}}`, -2, 2},
+		{`{"domain":"sliding-tiles","columns":2,"tiles":[1,2,0,3],"simulations":2000,"maxMoves":6}`, -1, 1},
+		{`{"domain":"tsp","points":[[0,0],[0,3],[4,3],[4,0]],"simulations":2000}`, -14, 3},
+		{`{"domain":"tsp","distances":"[[0,1,9],[9,0,1],[1,9,0]]","simulations":100}`, -3, 2},
+		{`{"domain":"knapsack","values":[60,100,120],"weights":[10,20,30],"capacity":50,"simulations":500}`, 220, 3},
+		{`{"domain":"job-shop","jobs":[[[0,3],[1,2]],[[1,2],[0,4]]],"simulations":500}`, -7, 4},
+		{`{"domain":"n-queens","queens":6,"simulations":5000}`, 1, 6},
+	} {
+		out, e := c.must("%s", strings.Replace(x.parameters, "{", `{"seed":1,`, 1))
+		r := out.Search
+		if !r.Solved || *r.Value < x.value-1e-9 || *r.Value > x.value+1e-9 || len(e.Warnings) != 0 {
+			t.Errorf("%s: %v, solved %v, warnings %v; want %v", x.parameters, *r.Value, r.Solved, e.Warnings, x.value)
+		}
+		if run := r.Run; run == nil && x.run >= 0 || run != nil && (len(run.Actions) != x.run || run.Value != *r.Value) {
+			t.Errorf("%s: best run %+v, want %d actions", x.parameters, run, x.run)
+		}
+		if r.Entropy == nil {
+			t.Errorf("%s: no entropy", x.parameters)
+		}
+	}
+	out, e := c.must(`{"domain":"job-shop","instance":"ft06","simulations":300,"rollout":"heuristic","explorationConstant":0.1,"criterion":"max","rave":100,"widening":{"k":2}}`)
+	if run := out.Search.Run; out.Search.Solved || run.Value > -55 || run.Value < -90 || len(run.Actions) != 36 || !strings.HasPrefix(e.Method, "UCT with RAVE") {
+		t.Errorf("ft06: %+v, %q", out.Search, e.Method)
+	}
+	p := e.Next[0].Parameters
+	if p["instance"] != "ft06" || p["rollout"] != "heuristic" || p["rave"] != 100.0 || p["widening"] == nil || p["pulls"] != nil {
+		t.Errorf("ft06 proposes %+v", p)
+	}
+}
+
 func TestMCTSRunsProblems(t *testing.T) {
 	c := newMCTSClient(t)
 	out, e := c.must(`{"problem":%s,"simulations":2000,"seed":5}`, chainProblem)
@@ -281,7 +324,7 @@ func TestMCTSBadArguments(t *testing.T) {
 	c.refused("parameters.children[0].content", "text", `{"action":"tell","treeId":%q,"ticket":%q,"value":1,"children":[" "]}`, tree, ticket)
 	c.refused("parameters.terminal", "false for a node with children", `{"action":"tell","treeId":%q,"ticket":%q,"value":1,"terminal":true,"children":["x"]}`, tree, ticket)
 
-	c.refused("parameters.problem", "tic-tac-toe, nim or bandit", `{"action":"run"}`)
+	c.refused("parameters.problem", "game24, tic-tac-toe, nim", `{"action":"run"}`)
 	c.refused("parameters.domain", "not both", `{"domain":"nim","problem":%s}`, chainProblem)
 	c.refused("parameters.board", "3 cells", `{"domain":"tic-tac-toe","board":"X.."}`)
 	c.refused("parameters.heaps", "over in the initial state", `{"domain":"nim","heaps":[0]}`)
@@ -290,6 +333,21 @@ func TestMCTSBadArguments(t *testing.T) {
 	c.refused("parameters.problem.actions[1].guard", "1:1: this is a number", `{"problem":%s}`, strings.Replace(chainProblem, "at > 0", "at", 1))
 	c.refused("parameters.problem.reward", "1:3: division by zero", `{"problem":%s,"simulations":500}`, strings.Replace(chainProblem, "at == 3 ? 1 : 0", "1 / (3 - at)", 1))
 	c.refused("parameters.problem.variables", "an array", `{"problem":{"actions":[{"name":"a"}]}}`)
+	c.refused("parameters.domain", "one of tic-tac-toe", `{"domain":"chess"}`)
+	c.refused("parameters.moves", "no legal move", `{"domain":"connect-four","moves":"9"}`)
+	c.refused("parameters.rows", "at most 53", `{"domain":"connect-four","columns":9,"rows":6}`)
+	c.refused("parameters.moves", "over in the initial state", `{"domain":"connect-four","moves":"1212121"}`)
+	c.refused("parameters.map", "one S", `{"domain":"gridworld","map":"..G"}`)
+	c.refused("parameters.discount", "above 0", `{"domain":"gridworld","map":"SG","discount":0}`)
+	c.refused("parameters.tiles", "other parity", `{"domain":"sliding-tiles","columns":2,"tiles":[2,1,3,0]}`)
+	c.refused("parameters.points[1]", "[x, y]", `{"domain":"tsp","points":[[0,0],[1]]}`)
+	c.refused("parameters.weights", "one for each value", `{"domain":"knapsack","values":[1]}`)
+	c.refused("parameters.jobs[0][1]", "[machine, duration]", `{"domain":"job-shop","jobs":[[[0,1],[0.5,1]]]}`)
+	c.refused("parameters.instance", "one of ft06", `{"domain":"job-shop","instance":"la01"}`)
+	c.refused("parameters.queens", "from 0 to 26", `{"domain":"n-queens","queens":27}`)
+	c.refused("parameters.numbers", "0 numbers", `{"domain":"game24"}`)
+	c.refused("parameters.rollout", "no heuristic", `{"domain":"nim","rollout":"heuristic"}`)
+	c.refused("parameters.problem.actions[0].prior", "the prior is -1", `{"policy":"puct","problem":%s}`, strings.Replace(chainProblem, `"on",`, `"on","prior":"at - 1",`, 1))
 	c.refused("parameters.trees", "from 0 to 256", `{"domain":"nim","trees":257}`)
 
 	_, _, err := c.send(mctsArguments(fmt.Sprintf(`{"action":"tell","treeId":%q,"ticket":"t77","value":1}`, tree)))
@@ -303,9 +361,10 @@ func TestMCTSExports(t *testing.T) {
 	out, _ := c.must(`{"root":"r","candidates":["</script>\"]; n0 --> n0"]}`)
 	tree := out.TreeID
 	for format, want := range map[string]string{
-		"mermaid": `n1["#60;#47;script#62;#34;#93;#59; n0 --#62; n0<br/>N=0"]`,
+		"mermaid": `n1["#60;#47;script#62;#34;#93;#59; n0 --#62; n0<br/>N#61;0"]`,
 		"dot":     `n1 [label="</script>\"]; n0 --> n0\nN=0"];`,
 		"json":    `\u003c/script\u003e`,
+		"svg":     `<title>&lt;/script&gt;&#34;]; n0 --&gt; n0</title>`,
 	} {
 		out, _ := c.must(`{"action":"export","treeId":%q,"format":%q}`, tree, format)
 		if out.Export == nil || out.Export.Format != format || !strings.Contains(out.Export.Content, want) {

@@ -231,9 +231,10 @@ func (in *MCTSInput) export(c *tools.Call, out MCTSOutput) (MCTSOutput, error) {
 	if err != nil {
 		return out, err
 	}
-	text, err := t.Export(mcts.Format(in.Format))
-	out.Export = &MCTSExport{in.Format, text}
-	return out, mctsFlaws(err, "parameters")
+	t.Expire(time.Now())
+	out.Export, err = in.Drawing.export(c, t)
+	c.Basis(tools.Computed) // the means are
+	return out, err
 }
 
 func (in *MCTSInput) remove(ctx context.Context, c *tools.Call, out MCTSOutput) (MCTSOutput, error) {

@@ -176,6 +176,9 @@ func report(c *tools.Call, chain *thought.Chain, a thought.Added, found claim.Re
 	}
 	out.ID, out.Label, out.Hash, out.CreatedAt = t.ID, a.Label, t.Hash, stamp(t.CreatedAt())
 	out.Extended, out.NewBranch, out.Stale, out.Reaffirmed = a.Extended, a.NewBranch || a.NewLine, a.Stale, a.Affirmed
+	for _, d := range chain.Elsewhere(t.ID) {
+		out.Elsewhere = append(out.Elsewhere, Below{d.Branch, d.Count, d.Numbers})
+	}
 	checks := append(thought.Claims(found, t.Number), chain.Compare(a.View, t.ID)...)
 	out.Checks = checksOf(checks)
 	out.Stalled = slices.ContainsFunc(checks, func(k thought.Check) bool { return k.Kind == thought.NearDuplicate })

@@ -48,6 +48,12 @@ func propose(chain *thought.Chain, a thought.Added, in Input, out *Output) propo
 			"action": actionRead, "branchId": a.Thought.Branch, "fromThought": a.Stale[0], "toThought": a.Stale[n-1],
 		}})
 	}
+	if len(out.Elsewhere) > 0 {
+		b := out.Elsewhere[0]
+		p = append(p, proposal{operation, fmt.Sprintf("%d thoughts of branch %s stand on what was revised: read them there", b.Count, b.BranchID), map[string]any{
+			"action": actionRead, "branchId": b.BranchID, "fromThought": b.Thoughts[0],
+		}})
+	}
 	if op := operations[out.SelectedPattern]; op != "" {
 		p = append(p, proposal{op, "pattern " + out.SelectedPattern + " goes on there", handOver(in.PatternParams, a.Thought.Text)})
 	}

@@ -528,7 +528,7 @@ func TestLongThoughts(t *testing.T) {
 }
 
 func TestConcurrentAdds(t *testing.T) {
-	const workers, each = 8, 25
+	const workers, each = 64, 4
 	c := newClient(t)
 	var wg sync.WaitGroup
 	for w := range workers {

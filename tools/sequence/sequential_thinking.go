@@ -107,6 +107,7 @@ type Output struct {
 	NewBranch         bool     `json:"newBranch,omitempty"`
 	Merged            *Ref     `json:"merged,omitempty"`
 	Stale             []int    `json:"staleThoughts,omitempty"`
+	Elsewhere         []Below  `json:"staleBranches,omitempty"`
 	Reaffirmed        []int    `json:"reaffirmed,omitempty"`
 	Drift             *Drift   `json:"confidence,omitempty"`
 	Stalled           bool     `json:"stalled,omitempty"`
@@ -122,6 +123,13 @@ type Output struct {
 	Page      *Page      `json:"page,omitempty"`
 	Counts    *Counts    `json:"counts,omitempty"`
 	Integrity *Integrity `json:"integrity,omitempty"`
+}
+
+// Below is what a revision makes stale on another branch, which forks behind it.
+type Below struct {
+	BranchID string `json:"branchId"`
+	Count    int    `json:"count"`
+	Thoughts []int  `json:"thoughts"` // the first ones
 }
 
 // Choice is how a pattern was chosen.

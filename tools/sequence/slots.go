@@ -9,9 +9,11 @@ import (
 	"github.com/lyceum-mcp/lyceum/session"
 )
 
-// SlotTypes describes the slots in which this family keeps state: the chain, and
-// the texts that it has put aside.
-func SlotTypes() []session.SlotType { return session.Joined(chains, texts, belong) }
+// SlotTypes describes the slots in which this family keeps state: the chain, the
+// texts that it has put aside, and the cases of debugging.
+func SlotTypes() []session.SlotType {
+	return append(session.Joined(chains, texts, belong), cases.Type().Keyed(casePrefix, maxCases))
+}
 
 // belong reports whether blocks are the texts of the chain.
 func belong(chain *thought.Chain, blocks map[string]thought.Block) error {

@@ -21,6 +21,9 @@ const (
 	MaxTellChildren  = 64
 	MaxContent       = 8192 // bytes of a step
 	MaxKey           = 1024 // bytes
+	MaxSimilarWidth  = 64   // of a beam that merges by Similar: every candidate is compared with all that are kept
+
+	DefaultSimilarity = 0.9
 )
 
 // Merge says which paths of a generation are the same state.
@@ -28,9 +31,10 @@ type Merge string
 
 // The merges. Equal continuations of one path are always one.
 const (
-	ByText Merge = "text" // equal keys, or without a key equal text of the step but for case and space
-	ByKey  Merge = "key"  // equal keys that the client gave
-	Never  Merge = "none"
+	ByText  Merge = "text"    // equal keys, or without a key equal text of the step but for case and space
+	ByKey   Merge = "key"     // equal keys that the client gave
+	Similar Merge = "similar" // as ByText, and steps of the beam without keys that share most of their shingles
+	Never   Merge = "none"
 )
 
 // Settings are what a Beam is made with. Zero values mean the defaults.
@@ -41,11 +45,26 @@ type Settings struct {
 	LengthPenalty float64   `json:"lengthPenalty"`    // exponent α, 0 to 2
 	Decay         float64   `json:"decay"`            // of Weighted, above 0 and at most 1; default 0.5
 	Merge         Merge     `json:"merge"`            // default ByText
-	Groups        int       `json:"groups"`           // default 1
-	Diversity     *float64  `json:"diversity"`        // λ, at least 0; default DefaultDiversity
+	Similarity    float64   `json:"mergeSimilarity"`  // of Similar: the Jaccard index of shingles from which two are one, above 0; default DefaultSimilarity
+	Prune         Prune     `json:"pruningStrategy,omitempty"`
+	Margin        float64   `json:"pruningThreshold,omitempty"` // of Prune
+	Groups        int       `json:"groups"`                     // default 1
+	Diversity     *float64  `json:"diversity"`                  // λ, at least 0; default DefaultDiversity
 	MaxNodes      int       `json:"maxNodes"`
 	Stop          Stop      `json:"convergence"`
 }
+
+// Prune is the rule by which a candidate is dropped for its distance to the best
+// one of its generation, whatever room there is (Freitag and Al-Onaizan, Beam
+// search strategies for neural machine translation, 2017).
+type Prune string
+
+// The rules.
+const (
+	ByRank   Prune = ""         // none: only the width counts
+	Absolute Prune = "absolute" // its value is below the best one by more than Margin, which is at least 0
+	Relative Prune = "relative" // its value is below Margin, 0 to 1, times the best one; of LogProb as probabilities. Nothing if the best one is not above 0
+)
 
 // Stop is when a Beam ends before its last generation. Zero values turn a rule
 // off; a pointer means that zero is a value.
@@ -89,16 +108,17 @@ const (
 
 // Node is the last step of a path.
 type Node struct {
-	Content string  `json:"content"`
-	Key     string  `json:"key,omitempty"`
-	Parent  int     `json:"parent"` // -1 for the root
-	Depth   int     `json:"depth"`
-	Score   float64 `json:"score"` // of this step
-	Value   float64 `json:"value"` // of the path
-	Status  Status  `json:"status"`
-	Group   int     `json:"group,omitempty"` // from 1, once it is in the beam
-	Into    int     `json:"into,omitempty"`  // the node it was merged into
-	Cut     float64 `json:"cut,omitempty"`   // the lowest value that its group kept when it was pruned
+	Content string   `json:"content"`
+	Key     string   `json:"key,omitempty"`
+	Parent  int      `json:"parent"` // -1 for the root
+	Depth   int      `json:"depth"`
+	Score   float64  `json:"score"` // of this step
+	Value   float64  `json:"value"` // of the path
+	Status  Status   `json:"status"`
+	Group   int      `json:"group,omitempty"` // from 1, once it is in the beam
+	Into    int      `json:"into,omitempty"`  // the node it was merged into
+	Cut     float64  `json:"cut,omitempty"`   // the lowest value that its group kept when it was pruned
+	Floor   *float64 `json:"floor,omitempty"` // the value below which its generation was pruned, if it was
 }
 
 // Beam is a beam search whose steps the client proposes and scores. It is plain
@@ -154,6 +174,9 @@ func (s *Settings) settle() error {
 	if s.Merge == "" {
 		s.Merge = ByText
 	}
+	if s.Similarity == 0 {
+		s.Similarity = DefaultSimilarity
+	}
 	if s.Diversity == nil {
 		s.Diversity = new(DefaultDiversity)
 	}
@@ -174,7 +197,26 @@ func (s *Settings) settle() error {
 			return err
 		}
 	}
+	if err := s.checkCuts(); err != nil {
+		return err
+	}
 	return s.checkRules()
+}
+
+func (s *Settings) checkCuts() error {
+	switch {
+	case s.Merge == Similar && s.Width > MaxSimilarWidth:
+		return bad("beamWidth", fmt.Sprintf("at most %d, to merge by similarity", MaxSimilarWidth), "%d", s.Width)
+	case !(s.Similarity > 0 && s.Similarity <= 1):
+		return bad("mergeSimilarity", "above 0 and at most 1", "%v", s.Similarity)
+	case !slices.Contains([]Prune{ByRank, Absolute, Relative}, s.Prune):
+		return bad("pruningStrategy", "absolute or relative", "%.32q", string(s.Prune))
+	case !(s.Margin >= 0 && s.Margin <= MaxScore) || s.Prune == Relative && s.Margin > 1:
+		return bad("pruningThreshold", "at least 0, for relative at most 1", "%v", s.Margin)
+	case s.Prune == ByRank && s.Margin != 0:
+		return bad("pruningThreshold", "nothing without a pruningStrategy", "%v", s.Margin)
+	}
+	return nil
 }
 
 func (s *Settings) checkRules() error {
@@ -183,8 +225,8 @@ func (s *Settings) checkRules() error {
 	switch {
 	case !slices.Contains([]Aggregate{Sum, Mean, Product, LogProb, Min, Max, Last, Weighted}, s.Aggregate):
 		return bad("scoreAggregation", "sum, mean, product, logprob, min, max, last or weighted", "%.32q", string(s.Aggregate))
-	case !slices.Contains([]Merge{ByText, ByKey, Never}, s.Merge):
-		return bad("merge", "text, key or none", "%.32q", string(s.Merge))
+	case !slices.Contains([]Merge{ByText, ByKey, Similar, Never}, s.Merge):
+		return bad("merge", "text, key, similar or none", "%.32q", string(s.Merge))
 	case !limit(s.LengthPenalty, 2):
 		return bad("lengthPenalty", "0 to 2", "%v", s.LengthPenalty)
 	case s.LengthPenalty > 0 && !slices.Contains([]Aggregate{Sum, Product, LogProb}, s.Aggregate):
@@ -228,7 +270,7 @@ func (b *Beam) state(n *Node) string {
 		return ""
 	case n.Key != "":
 		return "k" + n.Key
-	case b.Settings.Merge == ByText:
+	case b.Settings.Merge == ByText || b.Settings.Merge == Similar:
 		return "t" + normal(n.Content)
 	}
 	return ""

@@ -162,6 +162,8 @@ func (b *Beam) advance() {
 			pool = append(pool, candidate{at: i, value: n.Value, token: normal(n.Content), group: b.Nodes[n.Parent].Group})
 		}
 	}
+	pool = b.threshold(pool)
+	alike := b.likeness()
 	lowest := make([]float64, b.Settings.Groups+1)
 	first := make([]map[string]int, b.Settings.Groups+1)
 	// Neither step nor take fails.
@@ -180,6 +182,10 @@ func (b *Beam) advance() {
 				n.Status, n.Into = Merged, into
 				return false, nil
 			}
+			if into, twice := alike.find(n, group); twice {
+				n.Status, n.Into = Merged, into
+				return false, nil
+			}
 			first[group][state] = c.at
 		}
 		n.Status, n.Group = Active, group
@@ -188,9 +194,10 @@ func (b *Beam) advance() {
 		}
 		lowest[group] = min(lowest[group], n.Value)
 		b.Frontier = append(b.Frontier, c.at)
+		alike.keep(c.at, group)
 		return true, nil
 	})
-	b.cut(pool, lowest, first)
+	b.cut(pool, lowest, first, alike)
 	b.conclude(len(last) > 0)
 }
 
@@ -221,7 +228,7 @@ func (b *Beam) finished(states map[string]int) {
 
 // cut prunes the candidates that got no place, or merges those that are the same
 // as one that did.
-func (b *Beam) cut(pool []candidate, lowest []float64, first []map[string]int) {
+func (b *Beam) cut(pool []candidate, lowest []float64, first []map[string]int, alike *likeness) {
 	for _, c := range pool {
 		n := &b.Nodes[c.at]
 		if n.Status != Candidate {
@@ -230,7 +237,11 @@ func (b *Beam) cut(pool []candidate, lowest []float64, first []map[string]int) {
 		n.Status = Pruned
 		n.Cut = lowest[max(c.group, 1)]
 		if state := b.state(n); state != "" {
-			if into, twice := first[max(c.group, 1)][state]; twice {
+			into, twice := first[max(c.group, 1)][state]
+			if !twice {
+				into, twice = alike.find(n, max(c.group, 1))
+			}
+			if twice {
 				n.Status, n.Into, n.Cut = Merged, into, 0
 			}
 		}

@@ -65,7 +65,9 @@ func (b *Beam) History(most int) []Loss {
 		why := ""
 		switch n.Status {
 		case Pruned:
-			why = fmt.Sprintf("the beam was full; its lowest value was %g", n.Cut)
+			if why = fmt.Sprintf("the beam was full; its lowest value was %g", n.Cut); n.Floor != nil {
+				why = fmt.Sprintf("too far below the best of its generation: values from %g on were kept", *n.Floor)
+			}
 		case Merged:
 			why = fmt.Sprintf("the same state as node %d", n.Into)
 		case Stalled:
@@ -162,7 +164,7 @@ func (b *Beam) validNode(i int) error {
 	if !slices.Contains([]Status{Candidate, Active, Expanded, Completed, Pruned, Merged, Stalled}, n.Status) || i == 0 && n.Status == Candidate {
 		return bad(path+".status", "a known status", "%.32q", string(n.Status))
 	}
-	if n.Group < 0 || n.Group > b.Settings.Groups || n.Into < 0 || n.Into >= len(b.Nodes) || n.Cut-n.Cut != 0 {
+	if n.Group < 0 || n.Group > b.Settings.Groups || n.Into < 0 || n.Into >= len(b.Nodes) || n.Cut-n.Cut != 0 || n.Floor != nil && *n.Floor-*n.Floor != 0 {
 		return bad(path, "a group and nodes that exist", "group %d, into %d", n.Group, n.Into)
 	}
 	if i == 0 {

@@ -6,7 +6,7 @@ import "fmt"
 type instr struct {
 	op  opcode
 	arg int32   // slot, or the instruction to go on at
-	val float64 // of opConst
+	val float64 // of opConst; the length for opIndex
 }
 
 type emitter struct {
@@ -54,6 +54,12 @@ func (e *emitter) node(n *node) {
 	case nodeVar:
 		e.reads[n.slot] = true
 		e.add(instr{op: opLoad, arg: int32(n.slot)}, n.at, 1)
+	case nodeIndex:
+		e.node(n.args[0])
+		for i := range n.len {
+			e.reads[n.slot+i] = true
+		}
+		e.add(instr{op: opIndex, arg: int32(n.slot), val: float64(n.len)}, n.at, 0)
 	case nodeAnd, nodeOr:
 		// The jump keeps the left value where it decides, and drops it where
 		// the right one does.
@@ -81,7 +87,7 @@ func (e *emitter) node(n *node) {
 func (e *emitter) operation(n *node) {
 	e.node(n.args[0])
 	switch {
-	case n.op == opMin || n.op == opMax: // of any number of arguments, pairwise
+	case n.op == opMin || n.op == opMax || n.op == opAdd: // of any number of arguments, pairwise
 		for _, a := range n.args[1:] {
 			e.node(a)
 			e.add(instr{op: n.op}, n.at, -1)
@@ -102,6 +108,10 @@ func fold(n *node) *node {
 		constant = constant && n.args[i].kind == nodeConst
 	}
 	switch n.kind {
+	case nodeIndex:
+		if i := n.args[0]; i.kind == nodeConst && within(i.val, float64(n.len)) {
+			return &node{kind: nodeVar, typ: n.typ, at: n.at, slot: n.slot + int(i.val)}
+		}
 	case nodeIf:
 		if c := n.args[0]; c.kind == nodeConst {
 			if c.val != 0 {

@@ -1,12 +1,16 @@
 package expr
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 type opcode uint8
 
 const (
 	opConst     opcode = iota // push val
 	opLoad                    // push slot arg
+	opIndex                   // replace the index on top by slot arg + index
 	opJump                    // go on at arg
 	opBranch                  // drop the top; go on at arg if it was false
 	opJumpIfNot               // go on at arg if the top is false, else drop it
@@ -60,6 +64,12 @@ func (p *Program) run(vars, stack []float64) (float64, error) {
 			stack[sp] = top
 			sp++
 			top = vars[in.arg]
+			continue
+		case opIndex:
+			if !within(top, in.val) {
+				return 0, p.fail(pc, top, 0)
+			}
+			top = vars[int(in.arg)+int(top)]
 			continue
 		case opJump:
 			pc = int(in.arg) - 1
@@ -175,6 +185,9 @@ func unary(op opcode, x float64) float64 {
 	return math.Tanh(x)
 }
 
+// within reports whether v is an index of an array of n elements.
+func within(v, n float64) bool { return v >= 0 && v < n && v == math.Trunc(v) }
+
 func truth(b bool) float64 {
 	if b {
 		return 1
@@ -196,6 +209,9 @@ func mod(x, y float64) float64 {
 func (p *Program) fail(pc int, x, y float64) error {
 	problem, expected := "the result is too large", "a result below 1.8e308"
 	switch op := p.code[pc].op; {
+	case op == opIndex:
+		problem = "the index is " + strconv.FormatFloat(x, 'g', 6, 64)
+		expected = "a whole number from 0 to " + strconv.Itoa(int(p.code[pc].val)-1)
 	case x-x != 0 || y-y != 0:
 		problem, expected = "a variable is not a finite number", ""
 	case op == opDiv && y == 0:

@@ -9,6 +9,10 @@
 // looks up no names. There are two types, Number (float64) and Bool; a Bool
 // occupies a slot as 0 or 1.
 //
+// A variable may be an array of fixed length. a[i] is its element with the index
+// i, from 0; sum, min and max take an array's name for all its elements, and
+// len(a) is their number.
+//
 // Operators, loosest first:
 //
 //	c ? a : b      ||      &&      == !=      < <= > >=      + -      * / %      -x +x !x      x ^ y
@@ -66,6 +70,7 @@ func (t Type) String() string {
 type Var struct {
 	Name string
 	Type Type
+	Len  int // elements of an array, which take as many slots; 0 is no array
 }
 
 // Error says what is wrong with a formula and where. It is of kind
@@ -91,32 +96,41 @@ func (e *Error) Unwrap() error { return fault.Newf(fault.Invalid, "%s", e.Error(
 // Scope holds the names that formulas may use. It is immutable and safe for
 // concurrent use.
 type Scope struct {
-	vars   []Var
+	vars   []Var // by slot
 	slots  map[string]int
+	arrays map[string]int // lengths
 	consts map[string]float64
 }
 
-// NewScope returns the scope of vars, whose i-th variable lives in slot i, and
+// NewScope returns the scope of vars, which take the slots in their order, and
 // of extra numeric constants, which may be nil. Names are letters, digits and
 // underscores and do not start with a digit; a name given twice, "true" and
 // "false" are refused.
 func NewScope(vars []Var, consts map[string]float64) (*Scope, error) {
-	if len(vars) > MaxVars {
-		return nil, fault.Newf(fault.TooLarge, "%d variables; at most %d are allowed", len(vars), MaxVars)
-	}
 	s := &Scope{
-		vars:   slices.Clone(vars),
 		slots:  make(map[string]int, len(vars)),
+		arrays: map[string]int{},
 		consts: map[string]float64{"pi": math.Pi, "e": math.E},
 	}
-	for i, v := range vars {
+	for _, v := range vars {
 		if err := CheckName(v.Name); err != nil {
 			return nil, err
 		}
 		if _, twice := s.slots[v.Name]; twice {
 			return nil, fault.Newf(fault.Invalid, "the name %q is given twice", v.Name)
 		}
-		s.slots[v.Name] = i
+		if v.Len < 0 || len(s.vars)+max(v.Len, 1) > MaxVars {
+			return nil, fault.Newf(fault.TooLarge, "the variables up to %q have more than %d elements", v.Name, MaxVars)
+		}
+		s.slots[v.Name] = len(s.vars)
+		if v.Len == 0 {
+			s.vars = append(s.vars, v)
+			continue
+		}
+		s.arrays[v.Name] = v.Len
+		for i := range v.Len {
+			s.vars = append(s.vars, Var{Name: fmt.Sprintf("%s[%d]", v.Name, i), Type: v.Type})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(consts)) {
 		if err := CheckName(name); err != nil {
@@ -149,13 +163,16 @@ func CheckName(name string) error {
 // Len returns the number of slots.
 func (s *Scope) Len() int { return len(s.vars) }
 
-// Slot returns the slot of a variable.
+// Slot returns the slot of a variable, of an array its first.
 func (s *Scope) Slot(name string) (slot int, ok bool) {
 	slot, ok = s.slots[name]
 	return slot, ok
 }
 
-// Var returns the variable in a slot.
+// Elements returns the length of an array, 0 of any other name.
+func (s *Scope) Elements(name string) int { return s.arrays[name] }
+
+// Var returns the variable or the element, such as a[2], in a slot.
 func (s *Scope) Var(slot int) Var { return s.vars[slot] }
 
 // Compile translates src, which must have type want. The error is an *Error.

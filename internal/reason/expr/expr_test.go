@@ -12,9 +12,9 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/reason/expr"
 )
 
-var testVars = []expr.Var{{Name: "x"}, {Name: "y"}, {Name: "zero"}, {Name: "on", Type: expr.Bool}, {Name: "off", Type: expr.Bool}, {Name: "größe_2"}}
+var testVars = []expr.Var{{Name: "x"}, {Name: "y"}, {Name: "zero"}, {Name: "on", Type: expr.Bool}, {Name: "off", Type: expr.Bool}, {Name: "größe_2"}, {Name: "list", Len: 3}, {Name: "lit", Type: expr.Bool, Len: 2}}
 
-var testSlots = []float64{3, -1, 0, 1, 0, 2.5}
+var testSlots = []float64{3, -1, 0, 1, 0, 2.5, 0, 1, 2, 1, 0}
 
 func scope(t testing.TB) *expr.Scope {
 	t.Helper()
@@ -76,6 +76,12 @@ func TestNumbers(t *testing.T) {
 		"x > 2 ? 10 : 20":            10,
 		"off ? 1 : on ? 2 : 3":       2,
 		"(on ? 1 : 2) + 1":           2,
+		"list[2]":                    2,
+		"list[ list[x - 2] ] * 5":    5,
+		"sum(list) + len(list)":      6,
+		"max(list, x) - min(list)":   3,
+		"sum(1, list[2], x)":         6,
+		"lit[0] ? len(lit) : 0":      2,
 		"if(zero == 0, 7, 1/zero)":   7,
 		"if(true, 7, 1/0)":           7,
 		"if(false, log(-1), 8)":      8,
@@ -191,7 +197,15 @@ func TestCompileErrors(t *testing.T) {
 		{"x", expr.Bool, "1:1: this is a number"},
 		{"on", expr.Number, "1:1: this is a truth value"},
 		{"1e999", 0, "1:1: the number 1e999 is too large"},
-		{"x[0]", 0, `found '['; expected "("; there are no lists`},
+		{"list + 1", 0, `1:1: list is an array; expected list[0] to list[2], or sum(list)`},
+		{"list[1", 0, `1:7: the formula ends here; expected "]"`},
+		{"list[on]", 0, "1:6: this is a truth value"},
+		{"sum(lit)", 0, "1:5: this is a truth value"},
+		{"len(x)", 0, `1:5: found "x"; expected the name of an array`},
+		{"len(list, list)", 0, `1:9: found ","`},
+		{"abs(list)", 0, "list is an array"},
+		{"[1, 2]", 0, "there are no lists"},
+		{"x[0]", 0, `found "["; expected an operator or the end; only an array has elements`},
 		{"'a'", 0, "there are no strings"},
 		{"x @ y", 0, "1:3: found '@'"},
 		{"\xff", 0, "1:1: found"},
@@ -269,7 +283,7 @@ func TestBadSlotIsReported(t *testing.T) {
 
 func TestScope(t *testing.T) {
 	s := scope(t)
-	if s.Len() != len(testVars) || s.Var(3) != testVars[3] {
+	if s.Len() != len(testSlots) || s.Var(8).Name != "list[2]" || s.Elements("list") != 3 || s.Elements("x") != 0 || s.Var(3) != testVars[3] {
 		t.Errorf("scope of %d variables, slot 3 holds %v", s.Len(), s.Var(3))
 	}
 	if slot, ok := s.Slot("off"); !ok || slot != 4 {
@@ -293,6 +307,8 @@ func TestScope(t *testing.T) {
 		"operator": {{Name: "(a+)+$"}},
 		"true":     {{Name: "true"}},
 		"long":     {{Name: strings.Repeat("a", expr.MaxName+1)}},
+		"length":   {{Name: "a", Len: -1}},
+		"elements": {{Name: "a", Len: 4000}, {Name: "b", Len: 97}},
 		"many":     make([]expr.Var, expr.MaxVars+1),
 	} {
 		if _, err := expr.NewScope(vars, nil); err == nil || fault.KindOf(err) == fault.Internal {

@@ -42,7 +42,7 @@ type lexer struct {
 // operators has every operator and delimiter, those of two characters first.
 var operators = [...]string{
 	"||", "&&", "==", "!=", "<=", ">=",
-	"+", "-", "*", "/", "%", "^", "<", ">", "!", "?", ":", "(", ")", ",",
+	"+", "-", "*", "/", "%", "^", "<", ">", "!", "?", ":", "(", ")", "[", "]", ",",
 }
 
 func (l *lexer) next() (token, error) {
@@ -95,7 +95,7 @@ func strayHint(r rune) string {
 		return `"||" for "or"`
 	case '"', '\'':
 		return "numbers and names; there are no strings"
-	case '[', '{':
+	case '{':
 		return "\"(\"; there are no lists"
 	}
 	return "a number, a name, an operator or a parenthesis"

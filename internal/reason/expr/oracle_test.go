@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 // failed says that something was not finite or out of a domain.
 type oracle struct {
 	vars   map[string]float64
+	array  []float64 // a
 	failed bool
 }
 
@@ -63,6 +65,13 @@ func (o *oracle) eval(n ast.Expr) float64 {
 		return o.binary(n)
 	case *ast.CallExpr:
 		return o.call(n)
+	case *ast.IndexExpr:
+		i := o.eval(n.Index)
+		if o.failed || math.IsNaN(i) || i < 0 || i >= float64(len(o.array)) || i != math.Floor(i) {
+			o.failed = true
+			return 0
+		}
+		return o.array[int(i)]
 	}
 	panic("unexpected syntax")
 }
@@ -109,6 +118,10 @@ func (o *oracle) call(n *ast.CallExpr) float64 {
 	}
 	var args []float64
 	for _, a := range n.Args {
+		if id, ok := a.(*ast.Ident); ok && id.Name == "a" {
+			args = append(args, o.array...)
+			continue
+		}
 		args = append(args, o.eval(a))
 	}
 	if o.failed {
@@ -134,9 +147,17 @@ func (o *oracle) call(n *ast.CallExpr) float64 {
 		}
 		return r
 	case "min":
-		return math.Min(args[0], args[1])
+		return slices.Min(args)
 	case "max":
-		return math.Max(args[0], math.Max(args[1], args[2]))
+		return slices.Max(args)
+	case "sum":
+		var total float64
+		for _, v := range args {
+			total = o.finite(total + v)
+		}
+		return total
+	case "size":
+		return float64(len(args))
 	case "clamp":
 		if args[1] > args[2] {
 			o.failed = true
@@ -171,7 +192,7 @@ func (w *writer) term(depth int) {
 		w.pick("x", "y", "z", "0", "1", "2.5", "1e-7", "3e2", ".125")
 		return
 	}
-	switch w.rng.IntN(7) {
+	switch w.rng.IntN(10) {
 	case 0:
 		w.args(depth, "(", 1)
 	case 1:
@@ -185,6 +206,16 @@ func (w *writer) term(depth int) {
 		w.args(depth, "clamp(", 3)
 	case 5:
 		w.args(depth, "mod(", 2)
+	case 7:
+		w.pick("a[floor(clamp(", "a[(clamp(")
+		w.number(depth - 1)
+		w.pick(", 0, 2))]", ", 1, 3))]", ", 2, 2))]")
+	case 8:
+		w.pick("sum(", "max(", "min(")
+		w.number(depth - 1)
+		w.pick(", a)", ", a, a[1])")
+	case 9:
+		w.pick("size(a)", "sum(a)", "a[0]", "a[3]", "max(a, 1)")
 	case 6:
 		w.b.WriteString("choose(")
 		w.truth(depth - 1)
@@ -227,52 +258,95 @@ func (w *writer) comparison(depth int) {
 	}
 }
 
-func TestAgreesWithGo(t *testing.T) {
-	s, err := expr.NewScope([]expr.Var{{Name: "x"}, {Name: "y"}, {Name: "z"}, {Name: "on", Type: expr.Bool}, {Name: "off", Type: expr.Bool}}, nil)
+// ours turns what Go cannot say into the language of the package.
+var ours = strings.NewReplacer("choose(", "if(", "size(", "len(")
+
+// goScope is what the formulas of a writer may name.
+func goScope(t testing.TB) *expr.Scope {
+	t.Helper()
+	s, err := expr.NewScope([]expr.Var{{Name: "x"}, {Name: "y"}, {Name: "z"}, {Name: "on", Type: expr.Bool}, {Name: "off", Type: expr.Bool}, {Name: "a", Len: 3}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var failed, short, total int
+	return s
+}
+
+// verdict is how a comparison with Go ended.
+type verdict int
+
+const (
+	agreed   verdict = iota // on a value
+	failed                  // on there being none
+	tooLarge                // to be compiled
+)
+
+// compareWithGo writes a formula of a type and evaluates it in both languages.
+func compareWithGo(t *testing.T, s *expr.Scope, w *writer, typ expr.Type, slots []float64) verdict {
+	t.Helper()
+	if typ == expr.Bool {
+		w.truth(2)
+	} else {
+		w.number(2)
+	}
+	src := w.b.String()
+	tree, err := parser.ParseExpr(src)
+	if err != nil {
+		t.Fatalf("%s: %v", src, err)
+	}
+	o := &oracle{vars: map[string]float64{"x": slots[0], "y": slots[1], "z": slots[2], "on": 1, "off": 0}, array: slots[5:]}
+	want := o.eval(tree)
+	p, err := s.Compile(ours.Replace(src), typ)
+	if err != nil {
+		if strings.Contains(err.Error(), "; expected at most") {
+			return tooLarge
+		}
+		t.Fatalf("%s: %v", src, err)
+	}
+	got, err := p.Eval(slots)
+	switch {
+	case o.failed != (err != nil):
+		t.Fatalf("%s at %v: %v, %v; Go says failed=%v, %v", src, slots, got, err, o.failed, want)
+	case o.failed:
+		return failed
+	case !same(got, want, strings.Contains(src, "mod")):
+		t.Fatalf("%s at %v = %v, Go says %v", src, slots, got, want)
+	}
+	return agreed
+}
+
+func TestAgreesWithGo(t *testing.T) {
+	s := goScope(t)
+	var count [3]int
 	for i := range uint64(20_000) {
 		w := &writer{rng: seed.Stream(11, i)}
-		typ := expr.Type(i % 2)
-		if typ == expr.Bool {
-			w.truth(2)
-		} else {
-			w.number(2)
-		}
-		src := w.b.String()
-		slots := []float64{float64(w.rng.IntN(9) - 4), w.rng.NormFloat64(), math.Ldexp(w.rng.Float64(), w.rng.IntN(60)-30), 1, 0}
+		slots := []float64{float64(w.rng.IntN(9) - 4), w.rng.NormFloat64(), math.Ldexp(w.rng.Float64(), w.rng.IntN(60)-30), 1, 0, -2, w.rng.NormFloat64(), 40}
+		count[compareWithGo(t, s, w, expr.Type(i%2), slots)]++
+	}
+	if count[agreed] < 5000 || count[failed] < 500 || count[tooLarge] > 100 {
+		t.Errorf("%d formulas agreed, %d failed to evaluate and %d were too large: the generator covers too little", count[agreed], count[failed], count[tooLarge])
+	}
+}
 
-		tree, err := parser.ParseExpr(src)
-		if err != nil {
-			t.Fatalf("%s: %v", src, err)
-		}
-		o := &oracle{vars: map[string]float64{"x": slots[0], "y": slots[1], "z": slots[2], "on": 1, "off": 0}}
-		want := o.eval(tree)
-
-		p, err := s.Compile(strings.ReplaceAll(src, "choose(", "if("), typ)
-		if err != nil {
-			if strings.Contains(err.Error(), "; expected at most") {
-				short++
-				continue
+// The fuzzer picks the formula, through the random numbers it is written with,
+// and the values of the variables.
+func FuzzAgainstGo(f *testing.F) {
+	f.Add(uint64(1), uint64(2), false, 1.0, -2.5, 1e-7, 3.0)
+	f.Add(uint64(3), uint64(4), true, 1e200, 0.0, -4.0, 2.0)
+	s := goScope(f)
+	f.Fuzz(func(t *testing.T, hi, lo uint64, truth bool, x, y, z, a float64) {
+		slots := []float64{x + 0, y + 0, z + 0, 1, 0, a + 0, x + 0, 2}
+		for _, v := range slots {
+			if v-v != 0 || v != 0 && math.Abs(v) < 1e-300 {
+				return // what is rounded at the edge of the range differs
 			}
-			t.Fatalf("%s: %v", src, err)
 		}
-		total++
-		got, err := p.Eval(slots)
-		switch {
-		case o.failed != (err != nil):
-			t.Fatalf("%s at %v: %v, %v; Go says failed=%v, %v", src, slots, got, err, o.failed, want)
-		case o.failed:
-			failed++
-		case !same(got, want, strings.Contains(src, "mod")):
-			t.Fatalf("%s at %v = %v, Go says %v", src, slots, got, want)
+		typ := expr.Number
+		if truth {
+			typ = expr.Bool
 		}
-	}
-	if total-failed < 5000 || failed < 500 || short > 100 {
-		t.Errorf("of %d formulas %d failed to evaluate and %d were too large: the generator covers too little", total, failed, short)
-	}
+		w := &writer{rng: rand.New(rand.NewPCG(hi, lo))}
+		compareWithGo(t, s, w, typ, slots)
+	})
 }
 
 // same compares exactly, except that the oracle's remainder may be rounded once
@@ -287,7 +361,7 @@ func same(a, b float64, loose bool) bool {
 func FuzzCompile(f *testing.F) {
 	for _, src := range []string{
 		"5--1", "1e-7", "if(x>0&&on,min(x,y,1)*2,-x^2)", "x?1:2", "clamp(x,1/0,3)", "on==off", "((((", "2^^2", "größe_2%0", "mod(1e308*10,3)",
-		"\xff\xfe", "x\n+\ny", "!!!on", "min(", "1.e5", ".e5", "1e+", "if(on,if(off,1,2),3)",
+		"\xff\xfe", "x\n+\ny", "!!!on", "min(", "1.e5", ".e5", "1e+", "if(on,if(off,1,2),3)", "list[1]", "sum(list,x)", "list[x]-list", "len(list)+max(list)", "list[list[0]]",
 	} {
 		f.Add(src, 1.0, -2.0)
 	}
@@ -296,7 +370,7 @@ func FuzzCompile(f *testing.F) {
 		if x-x != 0 || y-y != 0 {
 			return
 		}
-		slots := []float64{x, y, 0, 1, 0, x}
+		slots := []float64{x, y, 0, 1, 0, x, 0, 1, 2}
 		for _, typ := range []expr.Type{expr.Number, expr.Bool} {
 			p, err := s.Compile(src, typ)
 			if err != nil {
@@ -311,6 +385,12 @@ func FuzzCompile(f *testing.F) {
 			}
 			if err == nil && typ == expr.Bool && v != 0 && v != 1 {
 				t.Fatalf("%q has the truth value %v", src, v)
+			}
+			if err == nil && typ == expr.Number {
+				same, slope, errSlope := p.Slope(slots, 0)
+				if errSlope == nil && (same != v || slope-slope != 0) {
+					t.Fatalf("%q = %v, with its slope %v, %v", src, v, same, slope)
+				}
 			}
 			again, errAgain := p.Eval(slots)
 			if again != v || (err == nil) != (errAgain == nil) {

@@ -2,8 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,7 +13,8 @@ type node struct {
 	typ  Type
 	at   int     // byte offset
 	val  float64 // of a constant
-	slot int     // of a variable
+	slot int     // of a variable or an array
+	len  int     // of an array
 	args []*node
 }
 
@@ -27,7 +26,8 @@ const (
 	nodeOp  // args by op, left to right
 	nodeAnd // args[0] && args[1]
 	nodeOr
-	nodeIf // args[0] ? args[1] : args[2]
+	nodeIf    // args[0] ? args[1] : args[2]
+	nodeIndex // the element args[0] of an array
 )
 
 // infix describes a binary operator: how tightly it binds, what its operands
@@ -113,6 +113,8 @@ func operatorHint(t token) string {
 		return `"&&"`
 	case "or", "OR":
 		return `"||"`
+	case "[":
+		return "an operator or the end; only an array has elements"
 	case ")":
 		return "no more than one \")\" for each \"(\""
 	}
@@ -246,6 +248,9 @@ func (p *parser) prefix() (*node, error) {
 		}
 		return &node{kind: nodeOp, op: opNot, typ: Bool, at: t.at, args: []*node{n}}, nil
 	}
+	if t.text == "[" {
+		return nil, errorAt(p.lex.src, t.at, t.describe(), "\"(\"; there are no lists but arrays, as in a[0]")
+	}
 	return nil, errorAt(p.lex.src, t.at, t.describe(), "a number, a name or \"(\"")
 }
 
@@ -259,6 +264,9 @@ func (p *parser) operand(want Type) (*node, error) {
 }
 
 func (p *parser) name(t token) (*node, error) {
+	if n := p.scope.arrays[t.text]; n > 0 {
+		return p.index(t, n)
+	}
 	if slot, ok := p.scope.slots[t.text]; ok {
 		return &node{kind: nodeVar, typ: p.scope.vars[slot].Type, at: t.at, slot: slot}, nil
 	}
@@ -279,6 +287,49 @@ func (p *parser) name(t token) (*node, error) {
 	return nil, errorAt(p.lex.src, t.at, fmt.Sprintf("the name %q is unknown", clip(t.text)), p.known())
 }
 
+// index parses what follows the name of an array of n elements.
+func (p *parser) index(t token, n int) (*node, error) {
+	if p.tok.kind != tokOp || p.tok.text != "[" {
+		return nil, errorAt(p.lex.src, t.at, t.text+" is an array", fmt.Sprintf("%s[0] to %s[%d], or sum(%s)", t.text, t.text, n-1, t.text))
+	}
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	i, err := p.expression(0)
+	if err != nil {
+		return nil, err
+	}
+	if i.typ != Number {
+		return nil, typeError(p.lex.src, i, Number)
+	}
+	slot := p.scope.slots[t.text]
+	return &node{kind: nodeIndex, typ: p.scope.vars[slot].Type, at: t.at, slot: slot, len: n, args: []*node{i}}, p.expect("]")
+}
+
+// array parses an argument that is an array as a whole into its elements. It
+// returns nil, and has parsed nothing, if there is none.
+func (p *parser) array() ([]*node, error) {
+	n := p.scope.arrays[p.tok.text]
+	if p.tok.kind != tokName || n == 0 {
+		return nil, nil
+	}
+	before := *p
+	name := p.tok
+	if err := p.advance(); err != nil {
+		return nil, err
+	}
+	if p.tok.kind != tokOp || p.tok.text != "," && p.tok.text != ")" {
+		*p = before
+		return nil, nil
+	}
+	slot := p.scope.slots[name.text]
+	elements := make([]*node, n)
+	for i := range elements {
+		elements[i] = &node{kind: nodeVar, typ: p.scope.vars[slot].Type, at: name.at, slot: slot + i}
+	}
+	return elements, nil
+}
+
 // known lists the names that a formula may use, as far as they are few.
 func (p *parser) known() string {
 	if len(p.scope.vars) == 0 {
@@ -295,77 +346,3 @@ func (p *parser) known() string {
 	}
 	return list
 }
-
-// call parses the arguments of a function whose name is t.
-func (p *parser) call(t token) (*node, error) {
-	f, ok := functions[t.text]
-	if !ok {
-		return nil, errorAt(p.lex.src, t.at, fmt.Sprintf("the function %q is unknown", clip(t.text)),
-			"one of "+strings.Join(Functions(), ", "))
-	}
-	if err := p.advance(); err != nil {
-		return nil, err
-	}
-	var args []*node
-	for p.tok.kind != tokOp || p.tok.text != ")" || len(args) > 0 {
-		n, err := p.expression(0)
-		if err != nil {
-			return nil, err
-		}
-		if args = append(args, n); p.tok.kind != tokOp || p.tok.text != "," {
-			break
-		}
-		if err := p.advance(); err != nil {
-			return nil, err
-		}
-	}
-	if p.tok.kind != tokOp || p.tok.text != ")" {
-		return nil, p.unexpected("\",\" or \")\"")
-	}
-	if len(args) < f.min || f.max > 0 && len(args) > f.max {
-		return nil, errorAt(p.lex.src, t.at, fmt.Sprintf("%s is given %d arguments", t.text, len(args)), f.usage)
-	}
-	if err := p.advance(); err != nil {
-		return nil, err
-	}
-	if t.text == "if" {
-		return p.choice(t.at, args[0], args[1], args[2])
-	}
-	for _, a := range args {
-		if a.typ != Number {
-			return nil, typeError(p.lex.src, a, Number)
-		}
-	}
-	return &node{kind: nodeOp, op: f.op, at: t.at, args: args}, nil
-}
-
-// function is what a name followed by "(" calls.
-type function struct {
-	op       opcode
-	min, max int // arguments; max 0 is any number
-	usage    string
-}
-
-var functions = map[string]function{
-	"abs":   {opAbs, 1, 1, "abs(x)"},
-	"sqrt":  {opSqrt, 1, 1, "sqrt(x)"},
-	"exp":   {opExp, 1, 1, "exp(x)"},
-	"log":   {opLog, 1, 1, "log(x), the natural logarithm"},
-	"sin":   {opSin, 1, 1, "sin(x), x in radians"},
-	"cos":   {opCos, 1, 1, "cos(x), x in radians"},
-	"tan":   {opTan, 1, 1, "tan(x), x in radians"},
-	"tanh":  {opTanh, 1, 1, "tanh(x)"},
-	"floor": {opFloor, 1, 1, "floor(x)"},
-	"ceil":  {opCeil, 1, 1, "ceil(x)"},
-	"round": {opRound, 1, 1, "round(x)"},
-	"sign":  {opSign, 1, 1, "sign(x)"},
-	"pow":   {opPow, 2, 2, "pow(x, y)"},
-	"mod":   {opMod, 2, 2, "mod(x, y)"},
-	"min":   {opMin, 1, 0, "min(x, …)"},
-	"max":   {opMax, 1, 0, "max(x, …)"},
-	"clamp": {opClamp, 3, 3, "clamp(x, low, high)"},
-	"if":    {opJump, 3, 3, "if(condition, a, b)"},
-}
-
-// Functions returns the names of the functions, sorted.
-func Functions() []string { return slices.Sorted(maps.Keys(functions)) }

@@ -135,19 +135,32 @@ type Graph struct {
 // New returns a graph of root thoughts with a plan, which may be empty. tag
 // names it among others, for its tickets.
 func New(roots []string, plan []Operation, tag string) (*Graph, error) {
+	thoughts, all := make([]Thought, len(roots)), make([]int, len(roots))
+	for i, text := range roots {
+		if err := checkText(fmt.Sprintf("roots[%d]", i), text, MaxContent); err != nil {
+			return nil, err
+		}
+		thoughts[i], all[i] = Thought{Content: text}, i
+	}
+	return NewFrom(thoughts, nil, all, plan, tag)
+}
+
+// NewFrom is New with thoughts and edges that are there already; roots are those
+// that the plan begins with. The path of what is wrong with an edge is its place
+// in edges.
+func NewFrom(thoughts []Thought, edges []Edge, roots []int, plan []Operation, tag string) (*Graph, error) {
 	if err := ticket.CheckTag(tag); err != nil {
 		return nil, err
 	}
 	if n := len(roots); n < 1 || n > MaxCount {
 		return nil, bad("roots", fmt.Sprintf("1 to %d", MaxCount), "%d", n)
 	}
-	g := &Graph{Thoughts: []Thought{}, Edges: []Edge{}, Roots: []int{}, Plan: []Step{}}
-	for i, text := range roots {
-		if err := checkText(fmt.Sprintf("roots[%d]", i), text, MaxContent); err != nil {
-			return nil, err
-		}
-		g.Roots = append(g.Roots, i)
-		g.Thoughts = append(g.Thoughts, Thought{Content: text})
+	g := &Graph{Thoughts: []Thought{}, Edges: []Edge{}, Roots: slices.Clone(roots), Plan: []Step{}}
+	if err := g.Extend(thoughts, edges); err != nil {
+		return nil, err
+	}
+	if err := g.known("roots", roots); err != nil {
+		return nil, err
 	}
 	if err := checkPlan(plan); err != nil {
 		return nil, err
@@ -244,6 +257,30 @@ func (g *Graph) Add(t Thought) (int, error) {
 	t.By = ""
 	g.Thoughts = append(g.Thoughts, t)
 	return len(g.Thoughts) - 1, nil
+}
+
+// Extend is Add and Connect for many. Where one is refused, those before it are
+// in the graph.
+func (g *Graph) Extend(thoughts []Thought, edges []Edge) error {
+	for i, t := range thoughts {
+		if err := checkThought(fmt.Sprintf("nodes[%d]", i), &t); err != nil {
+			return err
+		}
+		if _, err := g.Add(t); err != nil {
+			return err
+		}
+	}
+	for i, e := range edges {
+		if err := g.checkEdge(fmt.Sprintf("edges[%d]", i), e); err != nil {
+			return err
+		}
+		if err := g.Connect(e); fault.KindOf(err) == fault.Conflict {
+			return bad(fmt.Sprintf("edges[%d]", i), "an edge that closes no cycle", "%s", fault.From(err).Public)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Connect adds an edge. One that would close a cycle where Relation.Acyclic

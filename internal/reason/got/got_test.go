@@ -225,3 +225,29 @@ func FuzzValidate(f *testing.F) {
 		}
 	})
 }
+
+func TestNewFrom(t *testing.T) {
+	thoughts := []got.Thought{{Content: "a", Type: "evidence"}, {Content: "b"}, {Content: "c"}}
+	edges := []got.Edge{{From: 0, To: 1, Relation: got.LeadsTo, Weight: 1}, {From: 1, To: 2, Relation: got.Supports, Weight: .5}}
+	g, err := got.NewFrom(thoughts, edges, []int{0, 2}, []got.Operation{{ID: "rate", Kind: got.Score}}, "")
+	if err != nil || g.Validate() != nil {
+		t.Fatal(err, g.Validate())
+	}
+	if g.Thoughts[0].Type != "evidence" || len(g.Edges) != 2 || len(g.Plan[0].Jobs) != 2 || g.Plan[0].Jobs[1].In[0] != 2 {
+		t.Errorf("%+v", g)
+	}
+	for _, x := range []struct {
+		edges []got.Edge
+		roots []int
+	}{
+		{append(edges, got.Edge{From: 1, To: 0, Relation: got.Derives, Weight: 1}), []int{0}}, // a cycle
+		{[]got.Edge{{From: 0, To: 3, Relation: got.Derives, Weight: 1}}, []int{0}},
+		{nil, []int{3}},
+		{nil, []int{0, 0}},
+		{nil, nil},
+	} {
+		if _, err := got.NewFrom(thoughts, x.edges, x.roots, nil, ""); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("%v, %v: %v, want an invalid argument", x.edges, x.roots, err)
+		}
+	}
+}

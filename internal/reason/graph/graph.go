@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
@@ -22,6 +23,10 @@ const (
 	maxEdges     = 4 // for each node drawn
 	labelRunes   = 80
 	maxAttrs     = 6
+
+	// What programs that show Mermaid take unless they are told otherwise.
+	mermaidChars = 50_000 // in UTF-16
+	mermaidEdges = 500
 )
 
 // Node is a node of a Graph.
@@ -81,8 +86,10 @@ func (g Graph) Validate() error {
 }
 
 // Draw renders g with at most limit nodes, 1 to MaxNodes, or DefaultNodes for 0,
-// and four edges for each. What is left out is counted, and said in the drawing.
-// Time is linear in the size of g, except for SVG, which lays out what it draws.
+// and four edges for each. Mermaid is kept within what programs show by default:
+// 500 edges and 50,000 characters. What is left out is counted, and said in the
+// drawing. Time is linear in the size of g, except for SVG, which lays out what
+// it draws.
 func (g Graph) Draw(f Format, limit int) (string, Omitted, error) {
 	if limit == 0 {
 		limit = DefaultNodes
@@ -93,27 +100,55 @@ func (g Graph) Draw(f Format, limit int) (string, Omitted, error) {
 	if err := g.Validate(); err != nil {
 		return "", Omitted{}, err
 	}
-	part, left := g.prune(limit)
-	d := part.number()
-	note := ""
-	if left != (Omitted{}) {
-		note = fmt.Sprintf("left out: %d nodes, %d edges", left.Nodes, left.Edges)
-	}
 	switch f {
 	case Mermaid:
-		return d.mermaid(note), left, nil
+		text, left := g.drawMermaid(limit)
+		return text, left, nil
 	case DOT:
-		return d.dot(note), left, nil
+		d, left := g.part(limit, maxEdges*limit)
+		return d.dot(left.note()), left, nil
 	case SVG:
-		return d.svg(note), left, nil
+		d, left := g.part(limit, maxEdges*limit)
+		return d.svg(left.note()), left, nil
 	}
 	return "", Omitted{}, fault.Newf(fault.Invalid, "format: %.32q; expected mermaid, dot or svg", string(f))
 }
 
+// drawMermaid draws as many nodes as fit.
+func (g Graph) drawMermaid(limit int) (string, Omitted) {
+	for {
+		d, left := g.part(limit, min(maxEdges*limit, mermaidEdges))
+		text := d.mermaid(left.note())
+		chars := 0
+		for _, r := range text {
+			chars += utf16.RuneLen(r)
+		}
+		if chars <= mermaidChars || len(d.nodes) < 2 {
+			return text, left
+		}
+		n := len(d.nodes)
+		limit = max(1, min(n-1, n*mermaidChars/chars))
+	}
+}
+
+// note says what a drawing leaves out; nothing if it leaves out nothing.
+func (o Omitted) note() string {
+	if o == (Omitted{}) {
+		return ""
+	}
+	return fmt.Sprintf("left out: %d nodes, %d edges", o.Nodes, o.Edges)
+}
+
+// part returns what is drawn of g, and how much is not.
+func (g Graph) part(limit, edges int) (*drawing, Omitted) {
+	p, left := g.prune(limit, edges)
+	return p.number(), left
+}
+
 // prune keeps the nodes that breadth-first search meets first, from the nodes
 // without incoming edges and then from the others, in their order.
-func (g Graph) prune(limit int) (Graph, Omitted) {
-	edges := min(len(g.Edges), maxEdges*limit)
+func (g Graph) prune(limit, most int) (Graph, Omitted) {
+	edges := min(len(g.Edges), most)
 	if len(g.Nodes) <= limit && edges == len(g.Edges) {
 		return g, Omitted{}
 	}

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/seed"
@@ -108,6 +110,122 @@ func TestPruneSaysWhatItLeavesOut(t *testing.T) {
 	g.Edges = append(g.Edges, Edge{From: "0", To: "nowhere"})
 	if _, _, err := g.Draw(SVG, 40); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("an edge to nowhere: %v", err)
+	}
+}
+
+// Mermaid is what programs show by default, however much there is to say.
+func TestMermaidFits(t *testing.T) {
+	var g Graph
+	for i := range MaxNodes {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: strings.Repeat("日\"", 500), Attrs: map[string]string{"a": "<>"}})
+		for j := range min(i, 2) {
+			g.Edges = append(g.Edges, Edge{From: fmt.Sprint(i - 1 - j), To: fmt.Sprint(i)})
+		}
+	}
+	for _, limit := range []int{1, DefaultNodes, MaxNodes} {
+		text, left, err := g.Draw(Mermaid, limit)
+		if n := len(utf16.Encode([]rune(text))); err != nil || n > mermaidChars || strings.Count(text, "-->") > mermaidEdges || strings.Count(text, "-->")+left.Edges != len(g.Edges) {
+			t.Errorf("%d nodes: %d characters, %d edges, %v left out, %v", limit, n, strings.Count(text, "-->"), left, err)
+		}
+	}
+}
+
+// Kinds that searches have show in every form; any other is a client's word.
+func TestKindsShow(t *testing.T) {
+	g := Graph{Nodes: []Node{{ID: "a", Kind: "pruned"}, {ID: "b", Kind: "pruned; click b"}}}
+	for f, want := range map[Format]string{
+		Mermaid: "  n0[\"\"]:::pruned\n  n1[\"\"]\n  classDef pruned fill:#eeeeee,",
+		DOT:     `n0 [label="", style=filled, fillcolor="#eeeeee"];`,
+		SVG:     `fill="#eeeeee"`,
+	} {
+		text, _, err := g.Draw(f, 0)
+		if err != nil || !strings.Contains(text, want) || strings.Contains(text, "click") {
+			t.Errorf("%s: %v, %s", f, err, text)
+		}
+	}
+}
+
+// A document that a browser opens runs nothing and loads nothing.
+func TestSVGIsInert(t *testing.T) {
+	var g Graph
+	for i, text := range append(hostile, `" onload="alert(1)`, `'/><a href="javascript:alert(1)">`, "url(http://x)", "&xxe;", "<!DOCTYPE x [") {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: text, Kind: text, Attrs: map[string]string{text: text}})
+		g.Edges = append(g.Edges, Edge{From: "0", To: fmt.Sprint(i), Label: text, Kind: text})
+	}
+	svg, _, err := g.Draw(SVG, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	elements := map[string]bool{"svg": true, "title": true, "defs": true, "marker": true, "path": true, "rect": true, "g": true, "text": true}
+	d := xml.NewDecoder(strings.NewReader(svg))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			if !elements[token.Name.Local] {
+				t.Errorf("element %s", token.Name.Local)
+			}
+			for _, a := range token.Attr {
+				name := strings.ToLower(a.Name.Local)
+				if strings.HasPrefix(name, "on") || strings.Contains(name, "href") || name == "style" || name == "src" ||
+					strings.Contains(a.Value, "url(") && a.Value != "url(#a)" || strings.Contains(a.Value, ":") && name != "xmlns" {
+					t.Errorf("attribute %s=%q", name, a.Value)
+				}
+			}
+		case xml.Directive, xml.ProcInst, xml.Comment:
+			t.Errorf("%T in the drawing", token)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":    {""},
+		"one": {"one"},
+		"a label of more than one line of text, such as this": {"a label of more than one line of", "text, such as this"},
+		strings.Repeat("x", 70):                               {strings.Repeat("x", 32), strings.Repeat("x", 32), strings.Repeat("x", 6)},
+		"to " + strings.Repeat("日", 17) + " end":              {"to", strings.Repeat("日", 16), "日 end"},
+	} {
+		if got := wrap(text); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+// No box covers another, in either direction of the layers, and all of them are
+// in the picture.
+func TestBoxesDoNotOverlap(t *testing.T) {
+	for s := range uint64(40) {
+		rng := seed.Stream(s, 0)
+		n := 1 + rng.IntN(60)
+		g := random(rng, n, rng.IntN(2*n))
+		d := g.number()
+		boxes := make([]box, n)
+		for i := range boxes {
+			boxes[i] = boxOf(g.Nodes[i])
+		}
+		for _, across := range []bool{false, true} {
+			c := d.spread(boxes, across)
+			width, height := c.size()
+			for i := range n {
+				x, y := c.at(i)
+				if x-boxes[i].w/2 < margin-1e-6 || x+boxes[i].w/2 > width-margin+1e-6 || y-boxes[i].h/2 < margin-1e-6 || y+boxes[i].h/2 > height-margin+1e-6 {
+					t.Errorf("seed %d: box %d at %v, %v is outside of %v, %v", s, i, x, y, width, height)
+				}
+				for j := range i {
+					ox, oy := c.at(j)
+					if math.Abs(x-ox) < (boxes[i].w+boxes[j].w)/2 && math.Abs(y-oy) < (boxes[i].h+boxes[j].h)/2 {
+						t.Errorf("seed %d: boxes %d and %d overlap", s, i, j)
+					}
+				}
+			}
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package graph
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -9,12 +11,18 @@ import (
 func (d *drawing) mermaid(note string) string {
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
+	kinds := map[string]bool{}
 	for i, n := range d.nodes {
 		lines := n.lines()
 		for j := range lines {
 			lines[j] = mermaidText(lines[j])
 		}
-		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", i, strings.Join(lines, "<br/>"))
+		class := ""
+		if _, known := fills[n.Kind]; known {
+			kinds[n.Kind] = true
+			class = ":::" + n.Kind
+		}
+		fmt.Fprintf(&b, "  n%d[\"%s\"]%s\n", i, strings.Join(lines, "<br/>"), class)
 	}
 	for _, e := range d.edges {
 		arrow := "-->"
@@ -28,6 +36,9 @@ func (d *drawing) mermaid(note string) string {
 	}
 	if note != "" {
 		fmt.Fprintf(&b, "  more[\"%s\"]\n", mermaidText(note))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		fmt.Fprintf(&b, "  classDef %s fill:%s,stroke:%s,color:%s\n", kind, fills[kind], stroke, ink)
 	}
 	return b.String()
 }
@@ -54,7 +65,11 @@ func (d *drawing) dot(note string) string {
 		for j := range lines {
 			lines[j] = dotText(lines[j])
 		}
-		fmt.Fprintf(&b, "  n%d [label=\"%s\"];\n", i, strings.Join(lines, "\\n"))
+		fill := ""
+		if colour, known := fills[n.Kind]; known {
+			fill = ", style=filled, fillcolor=\"" + colour + "\""
+		}
+		fmt.Fprintf(&b, "  n%d [label=\"%s\"%s];\n", i, strings.Join(lines, "\\n"), fill)
 	}
 	for _, e := range d.edges {
 		var attrs []string
@@ -86,7 +101,7 @@ func dotText(text string) string {
 // contrary reports whether edges of this kind are drawn dashed.
 func contrary(kind string) bool {
 	switch kind {
-	case "contradicts", "questions", "merged", "pruned":
+	case "contradicts", "questions", "merged", "pruned", "revises":
 		return true
 	}
 	return false

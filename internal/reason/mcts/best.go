@@ -102,19 +102,28 @@ func (t *Tree) rated(at int, priors float64, method IntervalMethod) Rated {
 	return r
 }
 
-// entropy is how undecided the visits of a node's children are: 0 if all are of
-// one child, log₂ k if they are spread evenly over k.
+// entropy is how undecided the visits of a node's children are.
 func (t *Tree) entropy(n *Node) *float64 {
+	visits := make([]int64, len(n.Children))
+	for k, i := range n.Children {
+		visits[k] = t.Nodes[i].Visits
+	}
+	return entropy(visits)
+}
+
+// entropy is 0 if all visits are of one child, log₂ k if they are spread evenly
+// over k, and nil if there are none.
+func entropy(visits []int64) *float64 {
 	var total float64
-	for _, i := range n.Children {
-		total += float64(t.Nodes[i].Visits)
+	for _, n := range visits {
+		total += float64(n)
 	}
 	if total == 0 {
 		return nil
 	}
 	h := 0.0
-	for _, i := range n.Children {
-		if p := float64(t.Nodes[i].Visits) / total; p > 0 {
+	for _, n := range visits {
+		if p := float64(n) / total; p > 0 {
 			h -= p * math.Log2(p)
 		}
 	}

@@ -20,11 +20,17 @@ import (
 
 func TestSameForAnyNumberOfWorkers(t *testing.T) {
 	nim := must[problem.Model](t)(problem.Nim([]int{3, 5, 7}))
-	for name, m := range map[string]problem.Model{"bernoulli": bernoulli{}, "nim": nim} {
+	shop := must[problem.Model](t)(problem.JobShop(problem.FT06()))
+	for name, m := range map[string]problem.Model{"bernoulli": bernoulli{}, "nim": nim, "shop": shop} {
 		for _, p := range []mcts.Policy{mcts.UCT, mcts.UCB1Tuned, mcts.PUCT} {
+			o := mcts.Options{Simulations: 5000, Trees: 8, Policy: p}
+			if name == "shop" { // all options together
+				o.Rollout, o.RAVE, o.Widening = mcts.HeuristicRollout, 300, &mcts.Widening{K: 1, Alpha: .4}
+			}
 			render := func(workers int, seed uint64) string {
 				meter := budget.New(t.Context(), budget.Limits{Steps: 40_000, Nodes: 20_000}, nil)
-				r, err := mcts.Search(meter, m, mcts.Options{Simulations: 5000, Trees: 8, Spread: meter.Spread(budgettest.Fan(workers), nil), Seed: seed, Policy: p})
+				o.Spread, o.Seed = meter.Spread(budgettest.Fan(workers), nil), seed
+				r, err := mcts.Search(meter, m, o)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -150,6 +156,21 @@ func TestCancelStopsInTime(t *testing.T) {
 	}
 }
 
+// The search gives way at least every 128 moves of each tree.
+func TestYieldsEachQuantum(t *testing.T) {
+	yields := 0
+	meter := budget.New(t.Context(), budget.Limits{}, func(context.Context) error {
+		yields++
+		return nil
+	})
+	if _, err := mcts.Search(meter, bernoulli{}, mcts.Options{Simulations: 20_000, Trees: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if steps, _ := meter.Used(); int64(yields) < steps/128 {
+		t.Errorf("%d yields in %d moves", yields, steps)
+	}
+}
+
 func TestProgressGrows(t *testing.T) {
 	var last mcts.Progress
 	calls := 0
@@ -186,6 +207,9 @@ func TestSearchErrors(t *testing.T) {
 	ranged := must[*problem.Compiled](t)(problem.Compile(&problem.Spec{
 		Variables: []problem.Variable{{Name: "x"}}, Actions: []problem.Action{{Name: "a"}}, Reward: "5", Horizon: 2, ValueRange: []float64{0, 1},
 	}))
+	badPrior := must[*problem.Compiled](t)(problem.Compile(&problem.Spec{
+		Variables: []problem.Variable{{Name: "x"}}, Actions: []problem.Action{{Name: "a", Prior: "x - 1"}, {Name: "b"}},
+	}))
 	for name, c := range map[string]struct {
 		m    problem.Model
 		o    mcts.Options
@@ -195,6 +219,11 @@ func TestSearchErrors(t *testing.T) {
 		"trees":       {good, mcts.Options{Trees: 257}, "trees: 257; expected 1 to 256"},
 		"constant":    {good, mcts.Options{Exploration: new(-1.0)}, "explorationConstant: -1"},
 		"nan":         {good, mcts.Options{Exploration: new(math.NaN())}, "explorationConstant: NaN"},
+		"rave":        {good, mcts.Options{RAVE: -1}, "rave: -1; expected a number of at least 0"},
+		"widening":    {good, mcts.Options{Widening: &mcts.Widening{Alpha: .5}}, "widening: k=0"},
+		"rollout":     {good, mcts.Options{Rollout: "neural"}, `rollout: "neural"; expected random or heuristic`},
+		"heuristic":   {good, mcts.Options{Rollout: mcts.HeuristicRollout}, "rollout: \"heuristic\"; expected random: this problem has no heuristic"},
+		"prior":       {badPrior, mcts.Options{Policy: mcts.PUCT}, "actions[0].prior: the prior is -1"},
 		"policy":      {good, mcts.Options{Policy: "best"}, `policy: "best"; expected uct`},
 		"criterion":   {good, mcts.Options{Criterion: "luck"}, `criterion: "luck"; expected visits`},
 		"actions":     {wide{}, mcts.Options{}, "actions: 1025; expected at most 1024"},

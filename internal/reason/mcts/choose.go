@@ -30,10 +30,15 @@ func (g *grower) span() float64 {
 
 // choose picks a move of an expanded position: an untried one first, then by
 // the policy. Moves that cannot beat what another is proven to give are left
-// out; one that can exists until the position itself is solved.
+// out; one that can exists until the position itself is solved. Widening leaves
+// the later moves out too, unless all before them are.
 func (g *grower) choose(p *position) int32 {
-	if g.policy == UCT && !p.proven {
-		return p.first + chooseUCT(g.scoresOf(p), g.c*g.span()*sqrtLog(p.seen))
+	allowed := p.count
+	if g.widening != nil {
+		allowed = int32(min(int(p.count), g.widening.allows(float64(p.seen))))
+	}
+	if g.policy == UCT && !p.proven && g.raveK == 0 {
+		return p.first + chooseUCT(g.scoresOf(p)[:allowed], g.c*g.span()*sqrtLog(p.seen))
 	}
 	least := math.Inf(-1)
 	if p.proven {
@@ -41,17 +46,58 @@ func (g *grower) choose(p *position) int32 {
 			least = max(least, b.low)
 		}
 	}
-	fallback := g.average(p)
-	best, at := math.Inf(-1), p.first
-	for e := p.first; e < p.first+p.count; e++ {
+	c := chooser{g: g, p: p, fallback: g.average(p), best: math.Inf(-1)}
+	if g.raveK > 0 {
+		c.shared = math.Sqrt(g.raveK / (3*float64(p.seen) + g.raveK))
+	}
+	at, found := p.first, false
+	for e := p.first; e < p.first+p.count && (e < p.first+allowed || !found); e++ {
 		if p.proven && g.proof(e).high <= least {
 			continue
 		}
-		if s := g.rate(p, e, fallback); s > best {
-			best, at = s, e
+		if c.better(e) || !found {
+			at, found = e, true
 		}
 	}
 	return at
+}
+
+// chooser compares the moves of a position.
+type chooser struct {
+	g        *grower
+	p        *position
+	fallback float64 // the mean of an untried move where the policy does not try every move first
+	shared   float64 // how much RAVE counts
+	untried  bool    // the best so far is an untried move that goes first
+	best     float64 // its score
+}
+
+// better reports whether a move goes before all that it was asked about before.
+// Under RAVE an untried move that was seen elsewhere counts as tried once, with
+// the mean that it had there (Gelly and Silver, 2011).
+func (c *chooser) better(e int32) bool {
+	s, m := *c.g.score(e), c.g.move(e)
+	first := m.visits == 0 && c.g.policy != PUCT
+	if m.visits == 0 {
+		s = score{mean: c.fallback, inv: 1}
+	}
+	if c.shared > 0 {
+		switch r := c.g.rave(e); {
+		case r.n > 0 && first:
+			s.mean, first = r.mean, false
+		case r.n > 0:
+			s.mean += float64(c.shared * (r.mean - s.mean))
+		}
+	}
+	rating := s.mean
+	if !first {
+		rating = c.g.rate(c.p, e, s)
+	}
+	if c.untried && !first || c.untried == first && rating <= c.best {
+		return false
+	}
+	c.untried, c.best = first, rating
+	return true
 }
 
 // chooseUCT returns the index of the highest mean + k/√visits.
@@ -65,23 +111,24 @@ func chooseUCT(scores []score, k float64) int32 {
 	return int32(at)
 }
 
-// rate scores one move. fallback stands for the mean of an untried move where
-// the policy does not try every move first.
-func (g *grower) rate(p *position, e int32, fallback float64) float64 {
-	s, m := *g.score(e), g.move(e)
-	total, n, span := float64(p.seen), float64(m.visits), g.span()
+// rate scores one move by the policy.
+func (g *grower) rate(p *position, e int32, s score) float64 {
+	total, span, m := float64(p.seen), g.span(), g.move(e)
+	n := float64(m.visits)
 	switch g.policy {
 	case UCB1Tuned:
-		if n == 0 {
-			return math.Inf(1)
+		v := 0.25 // the most that values in [0, 1] can have
+		if n > 0 {
+			v = m.m2 / n / (span * span)
 		}
-		v := m.m2 / n / (span * span)
+		n = max(n, 1)
 		return s.mean + span*UCB1TunedScore(0, v, total, n)
 	case PUCT:
-		if n == 0 {
-			s.mean = fallback
+		prior := 1 / float64(p.count)
+		if g.priors != nil {
+			prior = *g.prior(e)
 		}
-		return PUCTScore(s.mean, g.c*span, 1/float64(p.count), total, n)
+		return PUCTScore(s.mean, g.c*span, prior, total, n)
 	}
 	return s.mean + g.c*span*sqrtLog(p.seen)*s.inv
 }

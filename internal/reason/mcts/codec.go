@@ -122,6 +122,7 @@ func (g *grower) save(w *writer) error {
 	w.flag(g.full)
 	w.flag(g.solved)
 	w.flag(g.stopped)
+	g.saveRun(w)
 	for e := range g.nextMove {
 		g.saveMove(w, e)
 		if e&slabMask == slabMask {
@@ -168,6 +169,38 @@ func (g *grower) saveMove(w *writer, e int32) {
 	if g.proofs != nil {
 		w.bounds(*g.proof(e))
 	}
+	if g.priors != nil {
+		w.float(*g.prior(e))
+	}
+	if g.raves != nil {
+		r := g.rave(e)
+		w.int(int64(r.n))
+		if r.n > 0 {
+			w.float(r.mean)
+		}
+	}
+}
+
+func (g *grower) saveRun(w *writer) {
+	w.flag(g.run != nil)
+	if g.run == nil {
+		return
+	}
+	w.float(g.record)
+	w.int(int64(len(g.run)))
+	for _, a := range g.run {
+		w.int(int64(a))
+	}
+}
+
+func (g *grower) restoreRun(r *reader) {
+	if !r.flag() {
+		return
+	}
+	g.record, g.run = r.float(), []int32{}
+	for range r.within(0, int64(g.traits.Horizon)) {
+		g.run = append(g.run, int32(r.within(0, int64(g.traits.Actions)-1)))
+	}
 }
 
 func (g *grower) savePosition(w *writer, at int32) {
@@ -196,6 +229,7 @@ func (g *grower) restore(r *reader) {
 	b := r.bounds()
 	g.low, g.high = b.low, b.high
 	g.full, g.solved, g.stopped = r.flag(), r.flag(), r.flag()
+	g.restoreRun(r)
 	g.restoreMoves(r, moves, positions)
 	g.restorePositions(r, moves, positions)
 	for i := range r.within(0, mostNodes) {
@@ -212,16 +246,13 @@ func (g *grower) restore(r *reader) {
 }
 
 func (g *grower) restoreMoves(r *reader, moves, positions int32) {
-	g.moves, g.proofs = nil, nil
+	g.moves, g.proofs, g.priors, g.raves = nil, nil, nil, nil
 	for e := range moves {
 		if e&slabMask == 0 {
 			if !r.next() {
 				return
 			}
-			g.moves = append(g.moves, new(moveSlab))
-			if g.traits.Deterministic {
-				g.proofs = append(g.proofs, new(boundSlab))
-			}
+			g.addMoveSlab()
 		}
 		m, s := g.move(e), g.score(e)
 		m.visits = int32(r.within(0, math.MaxInt32))
@@ -236,6 +267,15 @@ func (g *grower) restoreMoves(r *reader, moves, positions int32) {
 		}
 		if g.proofs != nil {
 			*g.proof(e) = r.bounds()
+		}
+		if g.priors != nil {
+			*g.prior(e) = r.float()
+		}
+		if g.raves != nil {
+			shared := g.rave(e)
+			if shared.n = int32(r.within(0, math.MaxInt32)); shared.n > 0 {
+				shared.mean = r.float()
+			}
 		}
 	}
 	g.nextMove = moves

@@ -34,6 +34,22 @@ type grower struct {
 	values []*boundSlab // of positions, to player 1
 	known  transpositions
 
+	// What options add, nil or 0 without them:
+	guide     problem.Guide
+	heuristic bool // the guide decides playouts
+	widening  *Widening
+	priors    []*weightSlab // of moves, under PUCT
+	raveK     float64
+	raves     []*raveSlab // of moves
+	marks     []uint64    // the last simulation in which player p made action a, at 2·a+p-1
+	mark      uint64
+	records   bool    // the best run is kept
+	record    float64 // its return
+	run       []int32 // its actions, nil for none
+
+	played  []played  // the playout of the current simulation, if raveK or records want it
+	weights []float64 // of acts
+
 	start, state []float64
 	acts         []int
 	path         []passed
@@ -101,6 +117,11 @@ func newGrower(m problem.Model, o *Options, source *rand.PCG, meter *budget.Mete
 		start: make([]float64, t.Size), state: make([]float64, t.Size), acts: make([]int, 0, t.Actions),
 		limit: meter.Limits().Nodes,
 		low:   math.Inf(1), high: math.Inf(-1),
+		guide: problem.GuideOf(m), heuristic: o.Rollout == HeuristicRollout, widening: o.Widening, raveK: o.RAVE,
+		records: t.Deterministic && t.Players == 1,
+	}
+	if g.raveK > 0 {
+		g.marks = make([]uint64, 2*t.Actions)
 	}
 	if t.Bounded {
 		g.low, g.high = t.Low, t.High
@@ -119,9 +140,9 @@ func newGrower(m problem.Model, o *Options, source *rand.PCG, meter *budget.Mete
 	return g
 }
 
-// run makes up to n more simulations, but begins none after the given budget
+// grow makes up to n more simulations, but begins none after the given budget
 // steps.
-func (g *grower) run(n int, steps int64) error {
+func (g *grower) grow(n int, steps int64) error {
 	last := g.left - steps
 	for range min(n, g.target-g.sims) {
 		if g.done() || g.left <= last {
@@ -159,7 +180,7 @@ func (g *grower) spend() error {
 // position, a random run to the end, and the return back up.
 func (g *grower) simulate() error {
 	copy(g.state, g.start)
-	g.path = g.path[:0]
+	g.path, g.played = g.path[:0], g.played[:0]
 	at := int32(0)
 	for {
 		p := g.position(at)
@@ -169,10 +190,16 @@ func (g *grower) simulate() error {
 				return err
 			}
 			g.acts = acts
+			grown := len(acts) > 0 && (p.seen > 0 || at == 0)
+			if grown {
+				if grown, err = g.expand(at); err != nil {
+					return err
+				}
+			}
 			switch {
 			case len(acts) == 0:
 				p.status = over
-			case p.seen == 0 && at != 0 || !g.expand(at):
+			case !grown:
 				return g.finish(at, acts)
 			}
 		}
@@ -220,6 +247,9 @@ func (g *grower) finish(at int32, acts []int) error {
 	if err != nil {
 		return err
 	}
+	if g.records {
+		g.note(value)
+	}
 	if len(acts) > 0 || !g.traits.Deterministic {
 		return g.backup(value, bounds{}, false)
 	}
@@ -229,34 +259,6 @@ func (g *grower) finish(at int32, acts []int) error {
 		*g.value(at) = certain
 	}
 	return g.backup(value, certain, true)
-}
-
-// rollout plays uniformly random actions to the end and returns what player 1
-// gets.
-func (g *grower) rollout(acts []int) (float64, error) {
-	var sum float64
-	weight := 1.0
-	for len(acts) > 0 {
-		if err := g.spend(); err != nil {
-			return 0, err
-		}
-		a := acts[0]
-		if len(acts) > 1 {
-			a = acts[g.rng.IntN(len(acts))]
-		}
-		_, reward, err := g.model.Apply(g.state, a, g.rng)
-		if err != nil {
-			return 0, err
-		}
-		sum += float64(weight * reward)
-		weight *= g.traits.Discount
-		if acts, err = g.model.Actions(g.state, g.acts[:0]); err != nil {
-			return 0, err
-		}
-		g.acts = acts
-	}
-	value, err := g.model.Value(g.state)
-	return sum + float64(weight*value), err
 }
 
 // room reports whether n more moves or positions fit, and notes it if not.
@@ -269,11 +271,11 @@ func (g *grower) room(n int) bool {
 }
 
 // expand adds the legal actions in g.acts as moves of a position, in random
-// order so that no action is favoured for being listed first.
-func (g *grower) expand(at int32) bool {
+// order so that no action is favoured for being listed first, or by weight.
+func (g *grower) expand(at int32) (bool, error) {
 	n := len(g.acts)
 	if !g.room(n) {
-		return false
+		return false, nil
 	}
 	p := g.position(at)
 	p.first, p.count, p.status, p.sign = g.newMoves(n), int32(n), expanded, 1
@@ -284,6 +286,11 @@ func (g *grower) expand(at int32) bool {
 		j := g.rng.IntN(i + 1)
 		g.acts[i], g.acts[j] = g.acts[j], g.acts[i]
 	}
+	if g.guide != nil && (g.priors != nil || g.widening != nil) {
+		if err := g.order(); err != nil {
+			return false, err
+		}
+	}
 	for i, a := range g.acts {
 		e := p.first + int32(i)
 		g.score(e).mean = math.Inf(1)
@@ -291,8 +298,11 @@ func (g *grower) expand(at int32) bool {
 		if g.proofs != nil {
 			*g.proof(e) = g.wide().flip(p.sign)
 		}
+		if g.priors != nil {
+			*g.prior(e) = g.weights[i]
+		}
 	}
-	return true
+	return true, nil
 }
 
 // after returns the position that a move led to with the given outcome, making
@@ -330,62 +340,4 @@ func (g *grower) shared(m *move) (int32, bool) {
 	}
 	m.next = e.position
 	return m.next, true
-}
-
-// backup adds the return of a simulation to every move on its path. value is
-// what player 1 gets from the end of the path on, and known, if proven, its
-// bounds. What is proven about a move replaces a return that best play would not
-// have had.
-func (g *grower) backup(value float64, known bounds, proven bool) error {
-	for i := len(g.path) - 1; i >= 0; i-- {
-		at := &g.path[i]
-		p := g.position(at.position)
-		if proven {
-			g.narrow(p, at, known)
-		}
-		// The conversion forbids a fused multiply-add, which some machines have
-		// and some have not.
-		value = at.reward + float64(g.traits.Discount*value)
-		if value < g.low || value > g.high {
-			if err := g.widen(value); err != nil {
-				return err
-			}
-		}
-		p.seen++
-		if proven = p.proven; proven {
-			sign := float64(p.sign)
-			value = sign * g.proof(at.move).clamp(sign*value)
-			known = *g.value(at.position)
-		}
-		slab := g.moves[at.move>>slabBits]
-		m, s := &slab.moves[at.move&slabMask], &slab.scores[at.move&slabMask]
-		m.visits++
-		x := float64(p.sign) * value
-		if m.visits == 1 {
-			s.mean, s.inv = x, 1
-			continue
-		}
-		n := float64(m.visits)
-		d := x - s.mean
-		s.mean += d / n
-		m.m2 += float64(d * (x - s.mean))
-		s.inv = 1 / math.Sqrt(n)
-	}
-	return nil
-}
-
-// widen takes a return outside the known range into it.
-func (g *grower) widen(value float64) error {
-	if value-value != 0 {
-		return bad("reward", "a sum below 1.8e308", "the return of a run is too large")
-	}
-	if !g.traits.Bounded {
-		g.low, g.high = min(g.low, value), max(g.high, value)
-		return nil
-	}
-	const slack = 1e-9 // sums of rewards are rounded
-	if room := slack * (1 + g.high - g.low); value >= g.low-room && value <= g.high+room {
-		return nil
-	}
-	return bad("valueRange", "bounds of the return from any state on, or none", "a run returned %v, outside [%v, %v]", value, g.low, g.high)
 }

@@ -49,6 +49,10 @@ func TestResumesToTheSameResult(t *testing.T) {
 		"nodes":           {bernoulli{}, mcts.Options{Simulations: 9000, Trees: 3}, budget.Limits{Nodes: 2_000}, 8},
 		"solved":          {must[problem.Model](t)(problem.Nim([]int{3, 4, 5})), mcts.Options{Simulations: 50_000, Trees: 4}, budget.Limits{}, 3},
 		"transpositions":  {must[problem.Model](t)(problem.Nim([]int{9, 11, 13})), mcts.Options{Simulations: 8000, Trees: 4}, budget.Limits{}, 5},
+		"best run":        {must[problem.Model](t)(problem.JobShop(problem.FT06())), mcts.Options{Simulations: 3000, Trees: 3}, budget.Limits{}, 5},
+		"priors":          {must[problem.Model](t)(problem.ConnectFour(7, 6, "")), mcts.Options{Simulations: 3000, Trees: 2, Policy: mcts.PUCT, Rollout: mcts.HeuristicRollout}, budget.Limits{}, 5},
+		"rave":            {must[problem.Model](t)(problem.ConnectFour(7, 6, "")), mcts.Options{Simulations: 3000, Trees: 2, RAVE: 500}, budget.Limits{}, 5},
+		"widening":        {must[problem.Model](t)(problem.TSP(ring(12))), mcts.Options{Simulations: 3000, Trees: 2, Widening: &mcts.Widening{K: 1, Alpha: .5}, Policy: mcts.PUCT}, budget.Limits{}, 5},
 		"more than chunk": {must[problem.Model](t)(problem.Bandit([]float64{.2, .4, .3}, 2000)), mcts.Options{Simulations: 600, Trees: 2}, budget.Limits{}, 6},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,9 @@
 //
 // Both choose by UCT (Kocsis and Szepesvári, 2006), UCB1-tuned (Auer,
 // Cesa-Bianchi and Fischer, 2002) or PUCT (Rosin, 2011; Silver et al., 2017);
-// Browne et al., "A survey of Monte Carlo tree search methods", 2012, has the
+// Search can share what is learnt about a move among the positions that it could
+// be made in (RAVE: Gelly and Silver, 2007) and widen progressively (Coulom, 2007;
+// Chaslot et al., 2008). Browne et al., "A survey of Monte Carlo tree search methods", 2012, has the
 // whole picture.
 package mcts
 
@@ -44,6 +46,23 @@ const (
 	ByValue  Criterion = "value"  // highest mean: the max child
 	ByLCB    Criterion = "lcb"    // highest lower confidence bound
 )
+
+// Rollout is how a playout picks its actions.
+type Rollout string
+
+// The rollouts.
+const (
+	RandomRollout    Rollout = "random"    // all with equal probability
+	HeuristicRollout Rollout = "heuristic" // in proportion to the weights of a problem.Guide
+)
+
+func (r Rollout) check() error {
+	switch r {
+	case RandomRollout, HeuristicRollout:
+		return nil
+	}
+	return bad("rollout", "random or heuristic", "%.32q", string(r))
+}
 
 // DefaultExploration is the exploration constant c for returns in [0, 1].
 const DefaultExploration = math.Sqrt2

@@ -171,12 +171,49 @@ func (s *search) result() *Result {
 	if l == nil {
 		return r
 	}
-	r.Actions = l.moves
+	r.Actions, r.Entropy = l.moves, l.entropy()
 	if best := l.best(s.o.Criterion); best != nil {
 		r.Best, r.Value = best.Action, best.Value
-		r.Variation = s.variation(l)
+		r.Variation = s.variation(l, longest)
 	}
+	r.Run = s.bestRun(l, r)
 	return r
+}
+
+// bestRun returns the best run that any tree kept. When all is proven, that is
+// the variation: the run of the proven value may have been put together from
+// parts of several.
+func (s *search) bestRun(l *level, r *Result) *Run {
+	if r.Solved && s.trees[0].records {
+		run := &Run{Value: *r.Value, Actions: []string{}}
+		for _, step := range s.variation(l, s.traits.Horizon) {
+			run.Actions = append(run.Actions, step.Action)
+		}
+		return run
+	}
+	var best *grower
+	for _, g := range s.trees {
+		if g.run != nil && (best == nil || g.record > best.record) {
+			best = g
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	run := &Run{Value: best.record + 0, Actions: make([]string, len(best.run))}
+	for i, a := range best.run {
+		run.Actions[i] = s.model.Label(int(a))
+	}
+	return run
+}
+
+// entropy is how undecided the visits are, as that of a Tree.
+func (l *level) entropy() *float64 {
+	visits := make([]int64, len(l.moves))
+	for i, m := range l.moves {
+		visits[i] = m.Visits
+	}
+	return entropy(visits)
 }
 
 // longest bounds the principal variation.
@@ -184,9 +221,9 @@ const longest = 64
 
 // variation follows the best move from a position on for as long as the trees
 // know it.
-func (s *search) variation(l *level) []Step {
+func (s *search) variation(l *level, most int) []Step {
 	var steps []Step
-	for len(steps) < longest && l != nil {
+	for len(steps) < most && l != nil {
 		best := l.best(s.o.Criterion)
 		if best == nil {
 			break

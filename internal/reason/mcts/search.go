@@ -32,6 +32,17 @@ type Options struct {
 	Criterion   Criterion // default ByVisits
 	Seed        uint64
 
+	// Widening, which may be nil, lets a position with n visits have only
+	// ⌈K·n^Alpha⌉ moves: those of the highest weights if the model is a
+	// problem.Guide, random ones if not.
+	Widening *Widening
+	// RAVE is the number of visits at which what is learnt from the same move
+	// elsewhere counts half (k of Gelly and Silver, 2007): its share is
+	// √(k/(3n+k)) after n visits of the position. 0 is none.
+	RAVE float64
+	// Rollout defaults to RandomRollout.
+	Rollout Rollout
+
 	// Spread, which may be nil, grows trees on several goroutines. It does not
 	// change the result.
 	Spread budget.Spread
@@ -65,11 +76,22 @@ type Result struct {
 	Player      int          `json:"player"`
 	Solved      bool         `json:"solved"` // Value is proven, not estimated
 	Actions     []ActionStat `json:"actions"`
+	Entropy     *float64     `json:"entropy,omitempty"` // of their visits in bits; nil without visits
 	Variation   []Step       `json:"principalVariation"`
 	Simulations int          `json:"simulations"`
 	Trees       int          `json:"trees"`
 	Nodes       int64        `json:"treeNodes"`
 	Depth       int          `json:"depth"` // of the deepest tree
+
+	// Run is the best complete run, in deterministic problems for one player.
+	Run *Run `json:"bestRun,omitempty"`
+}
+
+// Run is a complete run from the initial state. Its value was reached, while
+// that of an action is an estimate of what lies beyond it.
+type Run struct {
+	Value   float64  `json:"value"`
+	Actions []string `json:"actions"`
 }
 
 // ActionStat is what the simulations say about one action in the initial state.
@@ -106,7 +128,7 @@ type Step struct {
 // search was resumed, unless the time limit is met: that counts from the last
 // resumption.
 func Search(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
-	if err := o.settle(); err != nil {
+	if err := o.settle(m); err != nil {
 		return nil, err
 	}
 	s := &search{model: m, traits: m.Traits(), meter: meter, o: &o}
@@ -122,7 +144,7 @@ func Search(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
 	return s.result(), nil
 }
 
-func (o *Options) settle() error {
+func (o *Options) settle(m problem.Model) error {
 	if o.Simulations == 0 {
 		o.Simulations = DefaultSimulations
 	}
@@ -148,10 +170,21 @@ func (o *Options) settle() error {
 	if o.Criterion == "" {
 		o.Criterion = ByVisits
 	}
-	if err := o.Policy.check(); err != nil {
-		return err
+	if o.Rollout == "" {
+		o.Rollout = RandomRollout
 	}
-	return o.Criterion.check()
+	if !(o.RAVE >= 0 && o.RAVE <= maxMagnitude) {
+		return bad("rave", "a number of at least 0 and at most 1e100", "%v", o.RAVE)
+	}
+	if o.Rollout == HeuristicRollout && problem.GuideOf(m) == nil {
+		return bad("rollout", "random: this problem has no heuristic", "%q", string(o.Rollout))
+	}
+	for _, check := range []func() error{o.Rollout.check, o.Widening.check, o.Policy.check, o.Criterion.check} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // search is one run of Search.
@@ -289,7 +322,7 @@ func (s *search) round() error {
 	stopped := spread(len(s.trees), func(m *budget.Meter, i int) {
 		g := s.trees[i] // nobody else has it during the round
 		g.meter.Follow(m)
-		errs[i] = g.run(s.next, steps)
+		errs[i] = g.grow(s.next, steps)
 	})
 	s.next = min(2*s.next, mostRound)
 	for _, err := range errs {

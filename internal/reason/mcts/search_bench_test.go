@@ -3,6 +3,7 @@ package mcts_test
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -180,4 +181,71 @@ func BenchmarkKeep(b *testing.B) {
 	b.ReportMetric(b.Elapsed().Seconds()*1e3/float64(states), "ms/state")
 	b.ReportMetric(float64(size)/(1<<20), "MiB")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkMemory says how many bytes a node takes, of moves and positions
+// together, with what the options add to it.
+func BenchmarkMemory(b *testing.B) {
+	game := must[problem.Model](b)(problem.ConnectFour(7, 6, ""))
+	for _, c := range []struct {
+		name string
+		m    problem.Model
+		o    mcts.Options
+	}{
+		{"chance", bernoulli{}, mcts.Options{}},
+		{"deterministic", game, mcts.Options{}},
+		{"all options", game, mcts.Options{Policy: mcts.PUCT, RAVE: 500}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			c.o.Simulations, c.o.Trees = 200_000, 1
+			var before, after runtime.MemStats
+			var bytes, nodes float64
+			for b.Loop() {
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				// Progress is called while the trees live.
+				seen := false
+				c.o.Progress = func(p mcts.Progress) {
+					if p.Done == p.Total && !seen {
+						seen = true
+						runtime.GC()
+						runtime.ReadMemStats(&after)
+					}
+				}
+				r, err := mcts.Search(budget.New(b.Context(), budget.Limits{}, nil), c.m, c.o)
+				if err != nil || !seen {
+					b.Fatal(err, seen)
+				}
+				bytes += float64(after.HeapAlloc) - float64(before.HeapAlloc)
+				nodes += float64(r.Nodes)
+			}
+			b.ReportMetric(bytes/nodes, "B/node")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkDomains says how fast the built-in problems are searched.
+func BenchmarkDomains(b *testing.B) {
+	for name, c := range map[string]struct {
+		m       problem.Model
+		rollout mcts.Rollout
+	}{
+		"connect-four/random":    {must[problem.Model](b)(problem.ConnectFour(7, 6, "")), mcts.RandomRollout},
+		"connect-four/heuristic": {must[problem.Model](b)(problem.ConnectFour(7, 6, "")), mcts.HeuristicRollout},
+		"ft06/random":            {must[problem.Model](b)(problem.JobShop(problem.FT06())), mcts.RandomRollout},
+		"ft06/heuristic":         {must[problem.Model](b)(problem.JobShop(problem.FT06())), mcts.HeuristicRollout},
+		"tsp20/heuristic":        {must[problem.Model](b)(problem.TSP(ring(20))), mcts.HeuristicRollout},
+	} {
+		b.Run(name, func(b *testing.B) {
+			const sims = 10_000
+			for b.Loop() {
+				if _, err := mcts.Search(budget.New(b.Context(), budget.Limits{}, nil), c.m, mcts.Options{Simulations: sims, Trees: 1, Rollout: c.rollout}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(sims*float64(b.N)/b.Elapsed().Seconds()/1e3, "ksims/s")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }

@@ -23,13 +23,26 @@ type moveSlab struct {
 type (
 	boundSlab    [slabSize]bounds
 	positionSlab [slabSize]position
+	weightSlab   [slabSize]float64
+	raveSlab     [slabSize]rave
 )
+
+// rave is what the same move was worth when the same player made it later in a
+// simulation that passed its position: "all moves as first".
+type rave struct {
+	mean float64 // to the player who makes the move
+	n    int32
+}
 
 func (g *grower) score(e int32) *score { return &g.moves[e>>slabBits].scores[e&slabMask] }
 
 func (g *grower) move(e int32) *move { return &g.moves[e>>slabBits].moves[e&slabMask] }
 
 func (g *grower) proof(e int32) *bounds { return &g.proofs[e>>slabBits][e&slabMask] }
+
+func (g *grower) prior(e int32) *float64 { return &g.priors[e>>slabBits][e&slabMask] }
+
+func (g *grower) rave(e int32) *rave { return &g.raves[e>>slabBits][e&slabMask] }
 
 func (g *grower) position(at int32) *position { return &g.positions[at>>slabBits][at&slabMask] }
 
@@ -53,14 +66,24 @@ func (g *grower) newMoves(n int) int32 {
 	first := g.nextMove
 	if first&slabMask == 0 || int(first&slabMask)+n > slabSize {
 		first = int32(len(g.moves)) << slabBits
-		g.moves = append(g.moves, new(moveSlab))
-		if g.traits.Deterministic {
-			g.proofs = append(g.proofs, new(boundSlab))
-		}
+		g.addMoveSlab()
 	}
 	g.nextMove = first + int32(n)
 	g.moveCount += int64(n)
 	return first
+}
+
+func (g *grower) addMoveSlab() {
+	g.moves = append(g.moves, new(moveSlab))
+	if g.traits.Deterministic {
+		g.proofs = append(g.proofs, new(boundSlab))
+	}
+	if g.policy == PUCT && g.guide != nil {
+		g.priors = append(g.priors, new(weightSlab))
+	}
+	if g.raveK > 0 {
+		g.raves = append(g.raves, new(raveSlab))
+	}
 }
 
 // newPosition makes room for a position.

@@ -138,7 +138,7 @@ func (s *Settings) settle() error {
 	if err := s.Policy.check(); err != nil {
 		return err
 	}
-	switch w := s.Widening; {
+	switch {
 	case !(*s.Exploration >= 0 && *s.Exploration <= maxMagnitude):
 		return bad("explorationConstant", "a number of at least 0 and at most 1e100", "%v", *s.Exploration)
 	case !(*s.VirtualLoss >= 0 && *s.VirtualLoss <= maxMagnitude):
@@ -149,10 +149,20 @@ func (s *Settings) settle() error {
 		return bad("valueRange", "[low, high] with low below high, from -1e100 to 1e100, at least 1e-100 apart", "[%v, %v]", s.Low, s.High)
 	case s.MaxNodes < 1 || s.MaxNodes > MaxTreeNodes:
 		return bad("maxNodes", fmt.Sprintf("1 to %d", MaxTreeNodes), "%d", s.MaxNodes)
-	case w != nil && !(w.K > 0 && w.K <= maxMagnitude && w.Alpha >= 0 && w.Alpha <= 1):
+	}
+	return s.Widening.check()
+}
+
+func (w *Widening) check() error {
+	if w != nil && !(w.K > 0 && w.K <= maxMagnitude && w.Alpha >= 0 && w.Alpha <= 1) {
 		return bad("widening", "k above 0 and at most 1e100, and alpha from 0 to 1", "k=%v, alpha=%v", w.K, w.Alpha)
 	}
 	return nil
+}
+
+// allows is how many children a node with so many visits may have.
+func (w *Widening) allows(visits float64) int {
+	return int(min(max(1, math.Ceil(w.K*math.Pow(visits, w.Alpha))), MaxTreeNodes))
 }
 
 func checkContent(path, content string) error {
@@ -262,7 +272,7 @@ func (t *Tree) allowed(n *Node) int {
 		return math.MaxInt
 	}
 	visits := float64(n.Visits) + *t.Settings.VirtualLoss*float64(n.Pending)
-	return int(min(max(1, math.Ceil(w.K*math.Pow(visits, w.Alpha))), MaxTreeNodes))
+	return w.allows(visits)
 }
 
 // considered returns the children of a node that may be considered.

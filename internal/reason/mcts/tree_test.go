@@ -368,9 +368,6 @@ func TestTreeErrors(t *testing.T) {
 	if _, err := tree.Best(mcts.ByVisits, "guess"); fault.KindOf(err) != fault.Invalid {
 		t.Errorf("interval by guess: %v", err)
 	}
-	if _, err := tree.Export("png"); fault.KindOf(err) != fault.Invalid {
-		t.Errorf("export as png: %v", err)
-	}
 }
 
 func TestOpenTicketsAreBounded(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/forgetest"
+	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 )
 
@@ -253,10 +254,8 @@ func attack(t testing.TB, data []byte, seed uint64) bool {
 			}
 		}
 	}
-	for _, f := range []mcts.Format{mcts.Mermaid, mcts.DOT, mcts.JSON} {
-		if _, err := tree.Export(f); err != nil {
-			t.Fatal(err)
-		}
+	if _, _, err := tree.Graph().Draw(graph.SVG, 0); err != nil {
+		t.Fatal(err)
 	}
 	if s := broken(&tree); s != "" {
 		t.Fatalf("after operations: %s in %s", s, data)

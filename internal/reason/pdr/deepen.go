@@ -1,6 +1,7 @@
 package pdr
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -185,10 +186,18 @@ type Gap struct {
 
 // Report is what a research came to so far.
 type Report struct {
-	Round    Round  `json:"round"` // as if it ended now, or the last one
-	Gaps     []Gap  `json:"gaps"`
-	Findings []Pick `json:"findings"` // deepened subjects; Relevance is the confidence, by confidence
-	Done     Reason `json:"done,omitempty"`
+	Round    Round   `json:"round"` // as if it ended now, or the last one
+	Gaps     []Gap   `json:"gaps"`
+	Findings []Found `json:"findings"` // by confidence
+	Done     Reason  `json:"done,omitempty"`
+}
+
+// Found is a subject that was deepened, and what the client said of it.
+type Found struct {
+	ID         string  `json:"id"`
+	Confidence float64 `json:"confidence"`
+	Answer     string  `json:"answer,omitempty"`
+	Cluster    int     `json:"cluster,omitempty"`
 }
 
 // maxGaps bounds a report.
@@ -196,21 +205,13 @@ const maxGaps = 200
 
 // Report says what was found and what is missing. It changes nothing.
 func (r *Research) Report() Report {
-	out := Report{Round: r.measure(), Gaps: r.gaps(), Findings: []Pick{}, Done: r.Done}
+	out := Report{Round: r.measure(), Gaps: r.gaps(), Findings: []Found{}, Done: r.Done}
 	for i := range r.Subjects {
 		if s := &r.Subjects[i]; s.Confidence != nil {
-			out.Findings = append(out.Findings, Pick{ID: s.ID, Relevance: *s.Confidence, Cluster: s.Cluster})
+			out.Findings = append(out.Findings, Found{s.ID, *s.Confidence, s.Answer, s.Cluster})
 		}
 	}
-	slices.SortStableFunc(out.Findings, func(a, b Pick) int {
-		switch {
-		case a.Relevance > b.Relevance:
-			return -1
-		case a.Relevance < b.Relevance:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(out.Findings, func(a, b Found) int { return cmp.Compare(b.Confidence, a.Confidence) })
 	return out
 }
 

@@ -18,10 +18,12 @@ type formula struct {
 	path string
 }
 
-// effect sets one variable.
+// effect sets one variable, or the element of an array with a computed index.
 type effect struct {
 	formula
-	slot int
+	slot     int
+	index    *formula
+	elements int // of the array
 }
 
 // outcome is one result of an action.
@@ -37,6 +39,7 @@ type action struct {
 	guard    *formula
 	effects  []effect
 	reward   *formula
+	prior    *formula
 	outcomes []outcome // none: one certain outcome without further effects
 	// chance has the cumulative probabilities of outcomes that are constant.
 	chance []float64
@@ -65,8 +68,9 @@ type Compiled struct {
 // compiler collects what is wrong while it translates.
 type compiler struct {
 	Flaws
-	c    *Compiled
-	size int // instructions so far
+	c      *Compiled
+	consts map[string]float64 // and values of enums
+	size   int                // instructions so far
 }
 
 // Compile checks a declarative problem and translates it. The error is a Flaws
@@ -115,105 +119,6 @@ func (k *compiler) traits(spec *Spec) {
 			return
 		}
 		t.Bounded, t.Low, t.High = true, r[0], r[1]
-	}
-}
-
-func (k *compiler) scope(spec *Spec) {
-	if n := len(spec.Variables); n == 0 || n > MaxVariables {
-		k.addf("variables", fmt.Sprintf("1 to %d", MaxVariables), "%d variables", n)
-		return
-	}
-	if n := len(spec.Constants); n > MaxConstants {
-		k.addf("constants", fmt.Sprintf("at most %d", MaxConstants), "%d constants", n)
-		return
-	}
-	var vars []expr.Var
-	seen := map[string]bool{"step": true, "player": true}
-	for i, v := range spec.Variables {
-		path := at("variables", i)
-		typ := expr.Number
-		b := bound{low: math.Inf(-1), high: math.Inf(1)}
-		switch v.Type {
-		case "int":
-			b.whole = true
-		case "bool":
-			typ = expr.Bool
-		case "real", "":
-		default:
-			k.addf(path+".type", "int, real or bool", "%q", v.Type)
-		}
-		if v.Min != nil {
-			b.low = *v.Min
-		}
-		if v.Max != nil {
-			b.high = *v.Max
-		}
-		if !(b.low <= b.high) {
-			k.addf(path+".min", "at most max", "%v", b.low)
-		}
-		if typ == expr.Bool && (v.Min != nil || v.Max != nil) {
-			k.add(path+".min", "a truth value has no bounds", "neither min nor max")
-		}
-		if seen[v.Name] {
-			k.addf(path+".name", "a name of its own; step and player are taken", "%q is used already", v.Name)
-		}
-		seen[v.Name] = true
-		vars = append(vars, expr.Var{Name: v.Name, Type: typ})
-		k.c.bounds = append(k.c.bounds, b)
-	}
-	for _, name := range slices.Sorted(maps.Keys(spec.Constants)) {
-		if seen[name] {
-			k.addf("constants."+name, "a name of its own", "%q is used already", name)
-		}
-	}
-	if len(k.Flaws) > 0 {
-		return
-	}
-	k.c.step = len(vars)
-	vars = append(vars, expr.Var{Name: "step"})
-	if k.c.traits.Players == 2 {
-		k.c.player = len(vars)
-		vars = append(vars, expr.Var{Name: "player"})
-	}
-	scope, err := expr.NewScope(vars, spec.Constants)
-	if err != nil {
-		k.add("variables", err.Error(), "names of letters, digits and _")
-		return
-	}
-	k.c.scope = scope
-	k.c.traits.Size = len(vars)
-}
-
-// initial computes the initial state. Its formulas may use constants only.
-func (k *compiler) initial(spec *Spec) {
-	k.c.start = make([]float64, k.c.traits.Size)
-	if k.c.player >= 0 {
-		k.c.start[k.c.player] = 1
-	}
-	constants, err := expr.NewScope(nil, spec.Constants)
-	if err != nil {
-		k.add("constants", err.Error(), "names of letters, digits and _, finite numbers")
-		return
-	}
-	for i, v := range spec.Variables {
-		src, path := v.Initial, at("variables", i)+".initial"
-		if strings.TrimSpace(src) == "" {
-			src = "0"
-			if k.c.scope.Var(i).Type == expr.Bool {
-				src = "false"
-			}
-		}
-		p, err := constants.Compile(src, k.c.scope.Var(i).Type)
-		if err == nil {
-			k.c.start[i], err = p.Eval(nil)
-		}
-		if err != nil {
-			k.formula(path, err)
-			continue
-		}
-		if flaw := k.c.fits(path, i, k.c.start[i]); flaw != nil {
-			k.Flaws = append(k.Flaws, *flaw)
-		}
 	}
 }
 
@@ -267,7 +172,11 @@ func (k *compiler) actions(spec *Spec) {
 			guard:   k.optional(path+".guard", a.Guard, expr.Bool),
 			effects: k.effects(path, a.Effects, nil),
 			reward:  k.optional(path+".reward", a.Reward, expr.Number),
+			prior:   k.optional(path+".prior", a.Prior, expr.Number),
 		})
+		if k.c.actions[i].prior != nil {
+			k.c.traits.Guided = true
+		}
 		k.outcomes(&k.c.actions[i], a)
 	}
 }
@@ -275,23 +184,60 @@ func (k *compiler) actions(spec *Spec) {
 // effects translates the effects at path; those of an outcome must not set what
 // the action sets already.
 func (k *compiler) effects(path string, set map[string]string, taken map[string]string) []effect {
+	if n := len(set); n > MaxEffects {
+		k.addf(path+".effects", fmt.Sprintf("at most %d", MaxEffects), "%d effects", n)
+		return nil
+	}
 	var out []effect
-	for _, name := range slices.Sorted(maps.Keys(set)) {
-		at := path + ".effects." + name
-		slot, ok := k.c.scope.Slot(name)
-		switch _, twice := taken[name]; {
-		case !ok || slot == k.c.step:
-			k.addf(at, "the name of a variable", "%.64q cannot be set", name)
-			continue
-		case twice:
-			k.addf(at, "each variable set once", "the action itself sets %q", name)
+	for _, target := range slices.Sorted(maps.Keys(set)) {
+		at := path + ".effects." + target
+		if _, twice := taken[target]; twice {
+			k.addf(at, "each variable set once", "the action itself sets %q", target)
 			continue
 		}
-		if f := k.compile(at, set[name], k.c.scope.Var(slot).Type); f.Program != nil {
-			out = append(out, effect{f, slot})
+		e, ok := k.target(at, target)
+		if !ok {
+			continue
+		}
+		if e.formula = k.compile(at, set[target], k.c.scope.Var(e.slot).Type); e.Program != nil {
+			out = append(out, e)
 		}
 	}
 	return out
+}
+
+// target finds what an effect sets.
+func (k *compiler) target(at, target string) (e effect, ok bool) {
+	name, index, indexed := strings.Cut(target, "[")
+	name = strings.TrimSpace(name)
+	n := k.c.scope.Elements(name)
+	slot, known := k.c.scope.Slot(name)
+	switch {
+	case !known || slot == k.c.step:
+		k.addf(at, "the name of a variable", "%.64q cannot be set", target)
+		return e, false
+	case n > 0 && !indexed:
+		k.addf(at, fmt.Sprintf("%s[index], index from 0 to %d", name, n-1), "%.64q is an array", name)
+		return e, false
+	case n == 0 && indexed:
+		k.addf(at, "the name alone", "%.64q is no array", name)
+		return e, false
+	}
+	e.slot = slot
+	if !indexed {
+		return e, true
+	}
+	index, closed := strings.CutSuffix(strings.TrimSpace(index), "]")
+	if !closed {
+		k.addf(at, "name[index]", "%.64q has no ]", target)
+		return e, false
+	}
+	f := k.compile(at+", index", index, expr.Number)
+	if f.Program == nil {
+		return e, false
+	}
+	e.index, e.elements = &f, n
+	return e, true
 }
 
 func (k *compiler) outcomes(c *action, a Action) {

@@ -285,7 +285,7 @@ func TestValidation(t *testing.T) {
 		"horizon":          {func(s *problem.Spec) { s.Horizon = -1 }, []string{"horizon: -1; expected a whole number from 1 to 10000"}},
 		"discount":         {func(s *problem.Spec) { s.Discount = new(0.0) }, []string{"discount: 0; expected a number above 0 and at most 1"}},
 		"range":            {func(s *problem.Spec) { s.ValueRange = []float64{1, 1} }, []string{"valueRange: [1 1]; expected [low, high]"}},
-		"type":             {func(s *problem.Spec) { s.Variables[0].Type = "float" }, []string{`variables[0].type: "float"; expected int, real or bool`}},
+		"type":             {func(s *problem.Spec) { s.Variables[0].Type = "text" }, []string{`variables[0].type: "text"; expected int, real, float, bool or enum`}},
 		"reserved":         {func(s *problem.Spec) { s.Variables[0].Name = "step" }, []string{`variables[0].name: "step" is used already`}},
 		"twice":            {func(s *problem.Spec) { s.Variables[1].Name = "units" }, []string{`variables[1].name: "units" is used already`}},
 		"odd name":         {func(s *problem.Spec) { s.Variables[1].Name = "(a+)+$" }, []string{"cannot be a name"}},

@@ -61,6 +61,7 @@ type Traits struct {
 	Discount      float64 // γ, above 0 and at most 1
 	Horizon       int     // no run takes more moves
 	Deterministic bool    // next state and reward follow from state and action
+	Guided        bool    // the model is a Guide
 
 	// Low and High bound the return from any state on, if Bounded.
 	Bounded   bool

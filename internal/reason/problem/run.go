@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -117,34 +118,76 @@ func (c *Compiled) Apply(state []float64, i int, rng *rand.Rand) (int, float64, 
 
 // move computes all effects on the state before and then sets them.
 func (c *Compiled) move(state []float64, effects, more []effect) error {
-	var next [MaxVariables + 1]float64
+	var next [2 * MaxEffects]float64
+	var slots [2 * MaxEffects]int
 	n := 0
 	for _, list := range [2][]effect{effects, more} {
 		for i := range list {
 			e := &list[i]
+			slot, err := c.target(e, state, slots[:n])
+			if err != nil {
+				return err
+			}
 			v, err := e.Eval(state)
 			if err != nil {
 				return c.failed(e.path, err, state)
 			}
-			if flaw := c.fits(e.path, e.slot, v); flaw != nil {
+			if flaw := c.fits(e.path, slot, v); flaw != nil {
 				flaw.Problem += c.where(state)
 				return Flaws{*flaw}
 			}
-			next[n] = v
+			next[n], slots[n] = v, slot
 			n++
 		}
 	}
 	if c.player >= 0 {
 		state[c.player] = 3 - state[c.player]
 	}
-	n = 0
-	for _, list := range [2][]effect{effects, more} {
-		for i := range list {
-			state[list[i].slot] = next[n]
-			n++
-		}
+	for i, slot := range slots[:n] {
+		state[slot] = next[i]
 	}
 	state[c.step]++
+	return nil
+}
+
+// target returns the slot that e sets. Elements are known only here, so that it
+// is here that setting one twice, as before, is an error.
+func (c *Compiled) target(e *effect, state []float64, set []int) (int, error) {
+	if e.index == nil {
+		return e.slot, nil
+	}
+	i, err := e.index.Eval(state)
+	if err != nil {
+		return 0, c.failed(e.index.path, err, state)
+	}
+	if !(i >= 0 && i < float64(e.elements) && i == math.Trunc(i)) {
+		return 0, Flaws{{e.index.path, fmt.Sprintf("the index is %v", i) + c.where(state), fmt.Sprintf("a whole number from 0 to %d", e.elements-1)}}
+	}
+	slot := e.slot + int(i)
+	if slices.Contains(set, slot) {
+		return 0, Flaws{{e.path, "the move sets " + c.scope.Var(slot).Name + " twice" + c.where(state), "each element set once"}}
+	}
+	return slot, nil
+}
+
+// Weigh implements Guide by the priors of the actions; one without has 1. The
+// error is a Flaws.
+func (c *Compiled) Weigh(state []float64, acts []int, weights []float64) error {
+	for i, a := range acts {
+		f := c.actions[a].prior
+		if f == nil {
+			weights[i] = 1
+			continue
+		}
+		w, err := c.eval(f, state)
+		if err != nil {
+			return err
+		}
+		if w < 0 {
+			return Flaws{{f.path, fmt.Sprintf("the prior is %v", w) + c.where(state), "a number of at least 0"}}
+		}
+		weights[i] = w
+	}
 	return nil
 }
 

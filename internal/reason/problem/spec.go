@@ -3,6 +3,9 @@ package problem
 // Bounds on a declarative problem.
 const (
 	MaxVariables = 64
+	MaxElements  = 512 // of all variables together
+	MaxValues    = 64  // of an enum
+	MaxEffects   = 64  // of an action, and of an outcome
 	MaxConstants = 64
 	MaxActions   = 256
 	MaxOutcomes  = 32      // of one action
@@ -39,18 +42,23 @@ type Spec struct {
 // Variable is one part of the state.
 type Variable struct {
 	Name    string   `json:"name" doc:"Letters, digits and _; not step or player." required:"true" maxLen:"64"`
-	Type    string   `json:"type,omitempty" doc:"int and real are numbers, bool is a truth value." enum:"int|real|bool" default:"real"`
-	Initial string   `json:"initial,omitempty" doc:"Constant formula: the value in the initial state. Default 0 or false." maxLen:"8192"`
+	Type    string   `json:"type,omitempty" doc:"int and real (float is real) are numbers, bool is a truth value, enum is one of values." enum:"int|real|float|bool|enum" default:"real"`
+	Initial string   `json:"initial,omitempty" doc:"Constant formula: the value in the initial state. Default 0, false or the first of values." maxLen:"8192"`
 	Min     *float64 `json:"min,omitempty" doc:"Lower bound; an effect below it is an error."`
 	Max     *float64 `json:"max,omitempty" doc:"Upper bound; an effect above it is an error."`
+
+	Values   []string `json:"values,omitempty" doc:"Of an enum: the names of its values. Formulas use them as constants, 0 for the first." maxItems:"64"`
+	Length   int      `json:"length,omitempty" doc:"Makes it an array of so many elements, name[0] on; initial is that of each." min:"0" max:"512"`
+	Elements []string `json:"elements,omitempty" doc:"Makes it an array: the constant formula of each element's initial value." maxItems:"512"`
 }
 
 // Action is one thing that can be done.
 type Action struct {
 	Name     string            `json:"name" doc:"Unique name, shown in results." required:"true" maxLen:"200"`
 	Guard    string            `json:"guard,omitempty" doc:"Truth formula: the action is legal in such states. Default: always." maxLen:"8192"`
-	Effects  map[string]string `json:"effects,omitempty" doc:"Variable name to formula of its next value. The others keep theirs." maxItems:"64"`
+	Effects  map[string]string `json:"effects,omitempty" doc:"Variable name, or name[index formula] in an array, to formula of its next value. The others keep theirs." maxItems:"64"`
 	Reward   string            `json:"reward,omitempty" doc:"Number formula over the state before the action: what taking it earns." maxLen:"8192"`
+	Prior    string            `json:"prior,omitempty" doc:"Number formula of at least 0: how promising the action looks. Guides policy puct, widening and heuristic playouts. Default 1." maxLen:"8192"`
 	Outcomes []Outcome         `json:"outcomes,omitempty" doc:"For an action with chance: what may happen. Its effects come on top of the action's own." maxItems:"32"`
 }
 

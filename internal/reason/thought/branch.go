@@ -188,3 +188,60 @@ func (c *Chain) Lines() []Line {
 	}
 	return lines
 }
+
+// Dependents is the part of a branch that stands on a thought of another one that
+// was revised.
+type Dependents struct {
+	Branch  string
+	Count   int
+	Numbers []int // of the first maxDependents
+}
+
+const maxDependents = 50
+
+// Elsewhere returns what the revision with that ID makes stale on branches that
+// fork behind it and see it; a branch that revised the position itself does not.
+// Merged branches take no more thoughts and are left out. It costs a view of each
+// branch below.
+func (c *Chain) Elsewhere(id int) []Dependents {
+	t := c.Get(id)
+	if t == nil || t.Revises == 0 {
+		return nil
+	}
+	var out []Dependents
+	for i := range c.Branches {
+		b := &c.Branches[i]
+		if b.Name == t.Branch || b.State == Merged || !c.descends(b, t.Branch) {
+			continue
+		}
+		v := c.View(b.Name)
+		at := v.slotOf(t.position())
+		if at < 0 || v.Slots[at].ID != id {
+			continue
+		}
+		d := Dependents{Branch: b.Name}
+		for _, s := range v.Slots[at+1:] {
+			if s.fresh >= id || c.Get(s.ID).Branch == t.Branch {
+				continue // written since, or told of with the branch itself
+			}
+			d.Count++
+			if len(d.Numbers) < maxDependents {
+				d.Numbers = append(d.Numbers, s.Number)
+			}
+		}
+		if d.Count > 0 {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// descends reports whether b forks from the branch of that name, at whatever depth.
+func (c *Chain) descends(b *Branch, ancestor string) bool {
+	for _, a := range c.lineage(b.Name) {
+		if a.Name == ancestor {
+			return true
+		}
+	}
+	return false
+}

@@ -20,8 +20,8 @@
 // claim finds arithmetic claims and names with values, would rather stay silent
 // than misread, and decides with exact rationals. A name that is given two values
 // in an effective chain is reported with both places; a thought that repeats a
-// recent one is found by the Jaccard index of its word shingles (shingle.go;
-// Broder 1997). Pattern rules (pattern.go) look at counted features of the
+// recent one is found by the Jaccard index of its word shingles (package
+// shingle; Broder 1997). Pattern rules (pattern.go) look at counted features of the
 // session, never at the words of a thought.
 //
 // The package is pure: no clock, no goroutine, no lock. A Chain belongs to its

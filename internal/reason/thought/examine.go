@@ -3,6 +3,7 @@ package thought
 import (
 	"fmt"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/shingle"
 	"github.com/lyceum-mcp/lyceum/internal/reason/thought/claim"
 )
 
@@ -114,14 +115,14 @@ func (c *Chain) nearest(v *View, at, step int, name string) (*Thought, claim.Bin
 // whose text is sealed is not recent.
 func (c *Chain) duplicate(v *View, at int) (Check, bool) {
 	t := c.Get(v.Slots[at].ID)
-	own := shingles(t.Text)
+	own := shingle.Of(t.Text)
 	best := Check{Kind: NearDuplicate, Verdict: Flagged, Thought: t.Number, Similarity: duplicateAbove}
 	for i := at - 1; i >= max(0, at-recent); i-- {
 		other := c.Get(v.Slots[i].ID)
 		if other.Text == "" {
 			continue
 		}
-		if s := jaccard(own, shingles(other.Text)); s > best.Similarity {
+		if s := shingle.Jaccard(own, shingle.Of(other.Text)); s > best.Similarity {
 			best.Similarity, best.Other = s, other.Number
 		}
 	}

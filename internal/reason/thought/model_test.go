@@ -121,6 +121,38 @@ func (m *model) highest() int {
 	return n
 }
 
+// elsewhere returns what the latest record makes stale on other branches: what they
+// show behind the position, have from neither its branch nor later, and only if they
+// show that record.
+func (m *model) elsewhere(c *thought.Chain) []thought.Dependents {
+	last := m.records[len(m.records)-1]
+	if last.position == last.id {
+		return nil
+	}
+	var out []thought.Dependents
+	for _, b := range c.Branches {
+		shown := m.positions(b.Name)
+		at := slices.Index(shown, last.position)
+		if b.Name == last.branch || b.State == thought.Merged || at < 0 {
+			continue
+		}
+		if id, _, _ := m.holder(b.Name, last.position); id != last.id {
+			continue
+		}
+		d := thought.Dependents{Branch: b.Name}
+		for _, p := range shown[at+1:] {
+			if id, _, fresh := m.holder(b.Name, p); fresh < last.id && m.records[id-1].branch != last.branch {
+				d.Count++
+				d.Numbers = append(d.Numbers, m.records[p-1].number)
+			}
+		}
+		if d.Count > 0 {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
 // show writes the effective chain of a branch.
 func (m *model) show(branch string) string {
 	var out []string
@@ -307,6 +339,11 @@ func TestAgainstModel(t *testing.T) {
 				}
 				if err == nil && show(a.View) != s.model.show(s.model.active) {
 					t.Fatalf("add %+v: the view is\n%s\nwant %s", d, show(a.View), s.model.show(s.model.active))
+				}
+				if err == nil {
+					if got, want := fmt.Sprint(s.chain.Elsewhere(a.Thought.ID)), fmt.Sprint(s.model.elsewhere(&s.chain)); got != want {
+						t.Fatalf("add %+v: on other branches %s is stale, want %s", d, got, want)
+					}
 				}
 				if _, ok := errors.AsType[*thought.Refusal](err); err != nil && !ok {
 					t.Fatalf("add: %v is no refusal", err)

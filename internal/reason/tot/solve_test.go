@@ -251,18 +251,25 @@ func TestSameForWorkersAndProcesses(t *testing.T) {
 func TestCancel(t *testing.T) {
 	m := must[problem.Model](t)(tot.Game24([]int{97, 89, 83, 79, 73, 71}, 1))
 	for _, strategy := range []tot.Strategy{tot.DepthFirst, tot.BestFirst, tot.BreadthFirst} {
-		ctx, cancel := context.WithCancel(t.Context())
-		var canceled time.Time
-		timer := time.AfterFunc(20*time.Millisecond, func() {
-			canceled = time.Now()
+		best := time.Hour
+		for range 5 { // the best of some: the machine may be busy
+			ctx, cancel := context.WithCancel(t.Context())
+			var canceled time.Time
+			timer := time.AfterFunc(20*time.Millisecond, func() {
+				canceled = time.Now()
+				cancel()
+			})
+			_, err := tot.Solve(budget.New(ctx, budget.Limits{}, nil), m, tot.Options{Strategy: strategy, Breadth: 4096, Target: new(2.0)})
+			timer.Stop()
+			best = min(best, time.Since(canceled))
 			cancel()
-		})
-		_, err := tot.Solve(budget.New(ctx, budget.Limits{}, nil), m, tot.Options{Strategy: strategy, Breadth: 4096, Target: new(2.0)})
-		timer.Stop()
-		if took := time.Since(canceled); !errors.Is(err, context.Canceled) || took > 10*time.Millisecond {
-			t.Errorf("%s: %v after %v", strategy, err, took)
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s: error %v, want canceled", strategy, err)
+			}
 		}
-		cancel()
+		if best > 10*time.Millisecond {
+			t.Errorf("%s: stopped %v after the cancel, want at most 10ms", strategy, best)
+		}
 	}
 }
 
