@@ -15,14 +15,20 @@ GOBUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLA
 BENCH          ?= .
 COUNT          ?= 6
 BENCH_PACKAGES ?= ./middleware/... ./session/... ./tools/... ./internal/event/... ./internal/identity/... \
-	./internal/app/... ./internal/jsonscan/... ./internal/load/... ./internal/mcpserve/... ./internal/reply/... ./internal/telemetry/... ./internal/work/...
+	./internal/app/... ./internal/audit/... ./internal/jsonscan/... ./internal/limit/... ./internal/load/... ./internal/mcpserve/... ./internal/reply/... ./internal/telemetry/... ./internal/work/...
 
 # make fuzz FUZZ=FuzzFile FUZZTIME=5m
 FUZZ     ?= .
 FUZZTIME ?= 20s
 
+# make conformance RUNS=10
+RUNS ?= 1
+
+# make quality GAMES=200
+GAMES ?= 100
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test check vet fmt fix lint bench bench-sessions prove soak-sessions simulate fuzz generate clean
+.PHONY: help run build test check vet fmt fix lint bench bench-sessions conformance prove soak-sessions simulate quality fuzz generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +64,10 @@ lint: ## staticcheck and golangci-lint
 bench: ## run the benchmarks of the hot paths COUNT times; feed two outputs to benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(BENCH_PACKAGES)
 
+conformance: ## the official suite against a build with its fixtures, RUNS times in a row
+	scripts/test-setup.sh
+	$(GO) test ./cmd/lyceum -run 'TestConformance$$' -count=1 -v -timeout 60m -args -conformance.runs=$(RUNS)
+
 prove: ## fairness, overload and batch on the real server, 5 rounds on an idle machine of 2 cores
 	$(GO) test ./cmd/lyceum -run TestProve -count=1 -v -timeout 30m -args -prove=5
 
@@ -69,6 +79,9 @@ soak-sessions: ## a million operations: one tenant floods beside quiet ones, ove
 
 simulate: ## play the queue in virtual time, print the tables and renew those in docs
 	$(GO) test ./internal/work -run TestSimulate -count=1 -v -args -simulate.docs=$(CURDIR)/docs
+
+quality: ## play and schedule with the search, GAMES for each line, and renew docs/search-quality.md
+	$(GO) test ./internal/reason/mcts -run 'TestQuality$$' -count=1 -v -timeout 60m -args -games=$(GAMES) -quality.docs=$(CURDIR)/docs
 
 fuzz: ## run every fuzz test that matches FUZZ for FUZZTIME
 	@grep -rEo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' . | sort | while IFS=: read -r file func; do \

@@ -37,6 +37,7 @@ type Monitor interface {
 	// Server says which build runs, and since when.
 	Server() (version string, since time.Time)
 	Keeper
+	Observed
 }
 
 // rest answers the operations of openapi.yaml.
@@ -57,11 +58,16 @@ func (s *server) restRoutes() []route {
 		{http.MethodGet, "/api/v1/sessions", policy.AdminRead, only(w.ListSessions, "tenant", "subject", "kind", "state", "limit", "cursor")},
 		{http.MethodGet, "/api/v1/sessions/{ref}", policy.AdminRead, only(w.GetSession)},
 		{http.MethodDelete, "/api/v1/sessions/{ref}", policy.AdminWrite, only(w.EndSession, "reason")},
+		{http.MethodGet, "/api/v1/sessions/{ref}/timeline", policy.AdminRead, only(w.GetTimeline)},
+		{http.MethodGet, "/api/v1/spans", policy.AdminRead, only(w.ListSpans, "kind", "limit")},
+		{http.MethodPost, "/api/v1/flight", policy.AdminWrite, only(w.RecordFlight)},
 		{http.MethodGet, "/api/v1/backup", policy.AdminWrite, only(w.GetBackup)},
+		{http.MethodPost, "/api/v1/restore", policy.AdminWrite, only(w.RestoreBackup)},
 		{http.MethodPost, "/api/v1/purge", policy.AdminWrite, only(w.PurgeSubject)},
 		{http.MethodGet, "/api/v1/deny", policy.AdminRead, only(w.ListDenials)},
 		{http.MethodPost, "/api/v1/deny", policy.AdminWrite, only(w.AddDenial)},
 		{http.MethodDelete, "/api/v1/deny/{id}", policy.AdminWrite, only(w.RemoveDenial)},
+		{http.MethodGet, "/api/v1/alerts", policy.AdminRead, only(w.ListAlerts)},
 		{http.MethodGet, "/api/v1/status", policy.AdminRead, only(w.GetStatus)},
 	}
 }

@@ -16,6 +16,48 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for AlertSeverity.
+const (
+	Critical AlertSeverity = "critical"
+	Warning  AlertSeverity = "warning"
+)
+
+// Valid indicates whether the value is a known member of the AlertSeverity enum.
+func (e AlertSeverity) Valid() bool {
+	switch e {
+	case Critical:
+		return true
+	case Warning:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for AlertState.
+const (
+	Firing   AlertState = "firing"
+	Inactive AlertState = "inactive"
+	Pending  AlertState = "pending"
+	Resolved AlertState = "resolved"
+)
+
+// Valid indicates whether the value is a known member of the AlertState enum.
+func (e AlertState) Valid() bool {
+	switch e {
+	case Firing:
+		return true
+	case Inactive:
+		return true
+	case Pending:
+		return true
+	case Resolved:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for Kind.
 const (
 	Reasoning Kind = "reasoning"
@@ -28,6 +70,27 @@ func (e Kind) Valid() bool {
 	case Reasoning:
 		return true
 	case Transport:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for SpanList.
+const (
+	Failed SpanList = "failed"
+	Recent SpanList = "recent"
+	Slow   SpanList = "slow"
+)
+
+// Valid indicates whether the value is a known member of the SpanList enum.
+func (e SpanList) Valid() bool {
+	switch e {
+	case Failed:
+		return true
+	case Recent:
+		return true
+	case Slow:
 		return true
 	default:
 		return false
@@ -53,6 +116,102 @@ func (e State) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// Alert defines model for Alert.
+type Alert struct {
+	// Above It is too much above this.
+	Above float64 `json:"above"`
+
+	// Clear And good again at this or below.
+	Clear float64 `json:"clear"`
+
+	// Ended When it was resolved. Absent while it fires.
+	Ended *time.Time `json:"ended,omitempty"`
+
+	// ForSeconds Time for which it must be too much to fire.
+	ForSeconds float64 `json:"for_seconds"`
+
+	// HoldSeconds Time for which it must be good to be over.
+	HoldSeconds float64 `json:"hold_seconds"`
+
+	// Name The rule, as in docs/alerts.md.
+	Name string `json:"name"`
+
+	// Runbook URL of what to do about it.
+	Runbook  string        `json:"runbook"`
+	Severity AlertSeverity `json:"severity"`
+
+	// Since When the state began. Absent for an alert that never was anything else.
+	Since *time.Time `json:"since,omitempty"`
+
+	// Started When it began to fire. Absent unless it fires or is resolved.
+	Started *time.Time `json:"started,omitempty"`
+
+	// State `pending`: too much, but not yet for long enough. `resolved`: it fired,
+	// and is good again; after 15 minutes it is `inactive`.
+	State   AlertState `json:"state"`
+	Summary string     `json:"summary"`
+
+	// Unit Of the numbers.
+	Unit string `json:"unit"`
+
+	// Value The number that is judged. Absent if it could not be measured.
+	Value *float64 `json:"value,omitempty"`
+}
+
+// AlertSeverity defines model for Alert.Severity.
+type AlertSeverity string
+
+// AlertState `pending`: too much, but not yet for long enough. `resolved`: it fired,
+// and is good again; after 15 minutes it is `inactive`.
+type AlertState string
+
+// AlertDelivery How telling the receiver goes.
+type AlertDelivery struct {
+	// Delivered Notifications, since the start.
+	Delivered uint64 `json:"delivered"`
+
+	// Dropped Notifications that were given up, since the start.
+	Dropped uint64 `json:"dropped"`
+
+	// Enabled Whether there is a receiver.
+	Enabled bool `json:"enabled"`
+
+	// Failed Attempts, since the start.
+	Failed uint64 `json:"failed"`
+
+	// Problem Of the last attempt. Absent if it went well.
+	Problem *string `json:"problem,omitempty"`
+
+	// Waiting Notifications that are not delivered yet.
+	Waiting int `json:"waiting"`
+}
+
+// AlertList defines model for AlertList.
+type AlertList struct {
+	Alerts []Alert `json:"alerts"`
+
+	// At Of the last look. Absent before the first.
+	At *time.Time `json:"at,omitempty"`
+
+	// Delivery How telling the receiver goes.
+	Delivery AlertDelivery `json:"delivery"`
+}
+
+// BroughtBack defines model for BroughtBack.
+type BroughtBack struct {
+	// Jobs Jobs in the backup; none is brought back.
+	Jobs int `json:"jobs"`
+
+	// Left Sessions that are here already, have expired, or are over a cap.
+	Left int `json:"left"`
+
+	// Results Kept results brought back.
+	Results int `json:"results"`
+
+	// Sessions Sessions brought back.
+	Sessions int `json:"sessions"`
 }
 
 // Client The program that used the session last, as it described itself. Unknown parts are empty.
@@ -117,6 +276,15 @@ type DenialRequest struct {
 	Sub *string `json:"sub,omitempty"`
 }
 
+// Flight defines model for Flight.
+type Flight struct {
+	At    time.Time `json:"at"`
+	Bytes int64     `json:"bytes"`
+
+	// File Its name in the folder.
+	File string `json:"file"`
+}
+
 // Kind `reasoning` sessions hold the state of a client's reasoning; `transport`
 // sessions are connections of the protocol's revisions up to 2025-11-25.
 type Kind string
@@ -128,6 +296,26 @@ type Lane struct {
 	Queued   int    `json:"queued"`
 	Resuming int    `json:"resuming"`
 	Running  int    `json:"running"`
+}
+
+// Moment defines model for Moment.
+type Moment struct {
+	// At Of a call, its start.
+	At         time.Time `json:"at"`
+	DurationUs *int64    `json:"duration_us,omitempty"`
+
+	// Kind `opened`, `call`, `job` (its end), `ended`, or what happened to a grant: `granted`, `revoked`, `grant_expired`.
+	Kind      string  `json:"kind"`
+	Operation *string `json:"operation,omitempty"`
+
+	// Outcome `ok`, `running` (on, as a job), a code of a failure, a job's state, or why it ended.
+	Outcome *string `json:"outcome,omitempty"`
+
+	// Request Id of the request, as in the log.
+	Request *string `json:"request,omitempty"`
+
+	// Trace Id of the trace.
+	Trace *string `json:"trace,omitempty"`
 }
 
 // Problem defines model for Problem.
@@ -178,6 +366,12 @@ type Queue struct {
 
 	// Tickets Computations that may run at once.
 	Tickets int `json:"tickets"`
+}
+
+// RestoreRequest defines model for RestoreRequest.
+type RestoreRequest struct {
+	// File Name of a file in the folder `restore` of the data directory.
+	File string `json:"file"`
 }
 
 // Session defines model for Session.
@@ -252,6 +446,55 @@ type SessionPage struct {
 	Total int `json:"total"`
 }
 
+// Span defines model for Span.
+type Span struct {
+	Attributes map[string]string `json:"attributes"`
+	DurationUs int64             `json:"duration_us"`
+	Error      *string           `json:"error,omitempty"`
+	Failed     bool              `json:"failed"`
+	ID         string            `json:"id"`
+
+	// Kind `server` or `internal`.
+	Kind  string     `json:"kind"`
+	Links []SpanLink `json:"links"`
+	Name  string     `json:"name"`
+
+	// Parent Of the span that it is a part of.
+	Parent *string     `json:"parent,omitempty"`
+	Phases []SpanPhase `json:"phases"`
+
+	// Sampled Whether its trace was kept; else it has phases.
+	Sampled bool      `json:"sampled"`
+	Start   time.Time `json:"start"`
+	Trace   string    `json:"trace"`
+}
+
+// SpanLink defines model for SpanLink.
+type SpanLink struct {
+	Span  string `json:"span"`
+	Trace string `json:"trace"`
+}
+
+// SpanList `recent`: every span that was kept. `slow`: those over telemetry.slow_after. `failed`: failures of the server.
+type SpanList string
+
+// SpanPage defines model for SpanPage.
+type SpanPage struct {
+	Spans []Span `json:"spans"`
+
+	// Total Spans of the list since the start, those that are gone included.
+	Total uint64 `json:"total"`
+}
+
+// SpanPhase defines model for SpanPhase.
+type SpanPhase struct {
+	DurationUs int64  `json:"duration_us"`
+	Name       string `json:"name"`
+
+	// OffsetUs Since the span's start.
+	OffsetUs int64 `json:"offset_us"`
+}
+
 // State `active`: a call is in flight or a stream is open. `idle`: neither.
 // `draining`: ended, but calls or streams have not stopped yet.
 type State string
@@ -275,6 +518,12 @@ type Status struct {
 
 	// Version Build of the server.
 	Version string `json:"version"`
+}
+
+// Timeline defines model for Timeline.
+type Timeline struct {
+	Moments []Moment `json:"moments"`
+	Ref     string   `json:"ref"`
 }
 
 // Ref defines model for Ref.
@@ -307,14 +556,29 @@ type EndSessionParams struct {
 	Reason *string `form:"reason,omitempty" json:"reason,omitempty"`
 }
 
+// ListSpansParams defines parameters for ListSpans.
+type ListSpansParams struct {
+	// Kind Which of the lists; recent without it.
+	Kind *SpanList `form:"kind,omitempty" json:"kind,omitempty"`
+
+	// Limit The most spans in the answer.
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+}
+
 // AddDenialJSONRequestBody defines body for AddDenial for application/json ContentType.
 type AddDenialJSONRequestBody = DenialRequest
 
 // PurgeSubjectJSONRequestBody defines body for PurgeSubject for application/json ContentType.
 type PurgeSubjectJSONRequestBody = PurgeRequest
 
+// RestoreBackupJSONRequestBody defines body for RestoreBackup for application/json ContentType.
+type RestoreBackupJSONRequestBody = RestoreRequest
+
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
+	// ListAlerts Show what is wrong
+	// (GET /api/v1/alerts)
+	ListAlerts(w http.ResponseWriter, r *http.Request)
 	// GetBackup Copy the whole store while it is used
 	// (GET /api/v1/backup)
 	GetBackup(w http.ResponseWriter, r *http.Request)
@@ -327,9 +591,15 @@ type ServerInterface interface {
 	// RemoveDenial End a denial
 	// (DELETE /api/v1/deny/{id})
 	RemoveDenial(w http.ResponseWriter, r *http.Request, id string)
+	// RecordFlight Write a recording of the last seconds of the process
+	// (POST /api/v1/flight)
+	RecordFlight(w http.ResponseWriter, r *http.Request)
 	// PurgeSubject Delete all that is kept of one subject
 	// (POST /api/v1/purge)
 	PurgeSubject(w http.ResponseWriter, r *http.Request)
+	// RestoreBackup Bring back what a backup has and the running server lacks
+	// (POST /api/v1/restore)
+	RestoreBackup(w http.ResponseWriter, r *http.Request)
 	// ListSessions List sessions, the newest first
 	// (GET /api/v1/sessions)
 	ListSessions(w http.ResponseWriter, r *http.Request, params ListSessionsParams)
@@ -339,6 +609,12 @@ type ServerInterface interface {
 	// GetSession Show one session
 	// (GET /api/v1/sessions/{ref})
 	GetSession(w http.ResponseWriter, r *http.Request, ref Ref)
+	// GetTimeline Show what happened in a session of late
+	// (GET /api/v1/sessions/{ref}/timeline)
+	GetTimeline(w http.ResponseWriter, r *http.Request, ref Ref)
+	// ListSpans List finished spans of this process, the newest first
+	// (GET /api/v1/spans)
+	ListSpans(w http.ResponseWriter, r *http.Request, params ListSpansParams)
 	// GetStatus Show what the server is doing
 	// (GET /api/v1/status)
 	GetStatus(w http.ResponseWriter, r *http.Request)
@@ -347,6 +623,12 @@ type ServerInterface interface {
 // Unimplemented server implementation that returns http.StatusNotImplemented for each endpoint.
 
 type Unimplemented struct{}
+
+// ListAlerts Show what is wrong
+// (GET /api/v1/alerts)
+func (_ Unimplemented) ListAlerts(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
 
 // GetBackup Copy the whole store while it is used
 // (GET /api/v1/backup)
@@ -372,9 +654,21 @@ func (_ Unimplemented) RemoveDenial(w http.ResponseWriter, r *http.Request, id s
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// RecordFlight Write a recording of the last seconds of the process
+// (POST /api/v1/flight)
+func (_ Unimplemented) RecordFlight(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // PurgeSubject Delete all that is kept of one subject
 // (POST /api/v1/purge)
 func (_ Unimplemented) PurgeSubject(w http.ResponseWriter, r *http.Request) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// RestoreBackup Bring back what a backup has and the running server lacks
+// (POST /api/v1/restore)
+func (_ Unimplemented) RestoreBackup(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
@@ -396,6 +690,18 @@ func (_ Unimplemented) GetSession(w http.ResponseWriter, r *http.Request, ref Re
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
+// GetTimeline Show what happened in a session of late
+// (GET /api/v1/sessions/{ref}/timeline)
+func (_ Unimplemented) GetTimeline(w http.ResponseWriter, r *http.Request, ref Ref) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
+// ListSpans List finished spans of this process, the newest first
+// (GET /api/v1/spans)
+func (_ Unimplemented) ListSpans(w http.ResponseWriter, r *http.Request, params ListSpansParams) {
+	w.WriteHeader(http.StatusNotImplemented)
+}
+
 // GetStatus Show what the server is doing
 // (GET /api/v1/status)
 func (_ Unimplemented) GetStatus(w http.ResponseWriter, r *http.Request) {
@@ -410,6 +716,20 @@ type ServerInterfaceWrapper struct {
 }
 
 type MiddlewareFunc func(http.Handler) http.Handler
+
+// ListAlerts operation middleware
+func (siw *ServerInterfaceWrapper) ListAlerts(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListAlerts(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
 
 // GetBackup operation middleware
 func (siw *ServerInterfaceWrapper) GetBackup(w http.ResponseWriter, r *http.Request) {
@@ -479,11 +799,39 @@ func (siw *ServerInterfaceWrapper) RemoveDenial(w http.ResponseWriter, r *http.R
 	handler.ServeHTTP(w, r)
 }
 
+// RecordFlight operation middleware
+func (siw *ServerInterfaceWrapper) RecordFlight(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RecordFlight(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // PurgeSubject operation middleware
 func (siw *ServerInterfaceWrapper) PurgeSubject(w http.ResponseWriter, r *http.Request) {
 
 	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		siw.Handler.PurgeSubject(w, r)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// RestoreBackup operation middleware
+func (siw *ServerInterfaceWrapper) RestoreBackup(w http.ResponseWriter, r *http.Request) {
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.RestoreBackup(w, r)
 	}))
 
 	for _, middleware := range siw.HandlerMiddlewares {
@@ -659,6 +1007,78 @@ func (siw *ServerInterfaceWrapper) GetSession(w http.ResponseWriter, r *http.Req
 	handler.ServeHTTP(w, r)
 }
 
+// GetTimeline operation middleware
+func (siw *ServerInterfaceWrapper) GetTimeline(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// ------------- Path parameter "ref" -------------
+	var ref Ref
+
+	err = runtime.BindStyledParameterWithOptions("simple", "ref", chi.URLParam(r, "ref"), &ref, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: r.URL.RawPath == ""})
+	if err != nil {
+		siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "ref", Err: err})
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.GetTimeline(w, r, ref)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
+// ListSpans operation middleware
+func (siw *ServerInterfaceWrapper) ListSpans(w http.ResponseWriter, r *http.Request) {
+
+	var err error
+	_ = err
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListSpansParams
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", r.URL.Query(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "kind"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "kind", Err: err})
+		}
+		return
+	}
+
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", r.URL.Query(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: ""})
+	if err != nil {
+		var requiredError *runtime.RequiredParameterError
+		if errors.As(err, &requiredError) {
+			siw.ErrorHandlerFunc(w, r, &RequiredParamError{ParamName: "limit"})
+		} else {
+			siw.ErrorHandlerFunc(w, r, &InvalidParamFormatError{ParamName: "limit", Err: err})
+		}
+		return
+	}
+
+	handler := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		siw.Handler.ListSpans(w, r, params)
+	}))
+
+	for _, middleware := range siw.HandlerMiddlewares {
+		handler = middleware(handler)
+	}
+
+	handler.ServeHTTP(w, r)
+}
+
 // GetStatus operation middleware
 func (siw *ServerInterfaceWrapper) GetStatus(w http.ResponseWriter, r *http.Request) {
 
@@ -744,6 +1164,44 @@ func (e *TooManyValuesForParamError) Error() string {
 
 // The wrapper's methods are the handlers of rows in routes.go.
 type ProblemApplicationProblemPlusJSONResponse Problem
+
+type ListAlertsRequestObject struct {
+}
+
+type ListAlertsResponseObject interface {
+	VisitListAlertsResponse(w http.ResponseWriter) error
+}
+
+type ListAlerts200JSONResponse AlertList
+
+func (response ListAlerts200JSONResponse) VisitListAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListAlertsdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListAlertsdefaultApplicationProblemPlusJSONResponse) VisitListAlertsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
 
 type GetBackupRequestObject struct {
 }
@@ -899,6 +1357,44 @@ func (response RemoveDenialdefaultApplicationProblemPlusJSONResponse) VisitRemov
 	return err
 }
 
+type RecordFlightRequestObject struct {
+}
+
+type RecordFlightResponseObject interface {
+	VisitRecordFlightResponse(w http.ResponseWriter) error
+}
+
+type RecordFlight201JSONResponse Flight
+
+func (response RecordFlight201JSONResponse) VisitRecordFlightResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RecordFlightdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RecordFlightdefaultApplicationProblemPlusJSONResponse) VisitRecordFlightResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type PurgeSubjectRequestObject struct {
 	Body *PurgeSubjectJSONRequestBody
 }
@@ -927,6 +1423,45 @@ type PurgeSubjectdefaultApplicationProblemPlusJSONResponse struct {
 }
 
 func (response PurgeSubjectdefaultApplicationProblemPlusJSONResponse) VisitPurgeSubjectResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreBackupRequestObject struct {
+	Body *RestoreBackupJSONRequestBody
+}
+
+type RestoreBackupResponseObject interface {
+	VisitRestoreBackupResponse(w http.ResponseWriter) error
+}
+
+type RestoreBackup200JSONResponse BroughtBack
+
+func (response RestoreBackup200JSONResponse) VisitRestoreBackupResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RestoreBackupdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response RestoreBackupdefaultApplicationProblemPlusJSONResponse) VisitRestoreBackupResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -1064,6 +1599,84 @@ func (response GetSessiondefaultApplicationProblemPlusJSONResponse) VisitGetSess
 	return err
 }
 
+type GetTimelineRequestObject struct {
+	Ref Ref `json:"ref"`
+}
+
+type GetTimelineResponseObject interface {
+	VisitGetTimelineResponse(w http.ResponseWriter) error
+}
+
+type GetTimeline200JSONResponse Timeline
+
+func (response GetTimeline200JSONResponse) VisitGetTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetTimelinedefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response GetTimelinedefaultApplicationProblemPlusJSONResponse) VisitGetTimelineResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpansRequestObject struct {
+	Params ListSpansParams
+}
+
+type ListSpansResponseObject interface {
+	VisitListSpansResponse(w http.ResponseWriter) error
+}
+
+type ListSpans200JSONResponse SpanPage
+
+func (response ListSpans200JSONResponse) VisitListSpansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListSpansdefaultApplicationProblemPlusJSONResponse struct {
+	Body       Problem
+	StatusCode int
+}
+
+func (response ListSpansdefaultApplicationProblemPlusJSONResponse) VisitListSpansResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(response.StatusCode)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetStatusRequestObject struct {
 }
 
@@ -1104,6 +1717,9 @@ func (response GetStatusdefaultApplicationProblemPlusJSONResponse) VisitGetStatu
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
+	// ListAlerts Show what is wrong
+	// (GET /api/v1/alerts)
+	ListAlerts(ctx context.Context, request ListAlertsRequestObject) (ListAlertsResponseObject, error)
 	// GetBackup Copy the whole store while it is used
 	// (GET /api/v1/backup)
 	GetBackup(ctx context.Context, request GetBackupRequestObject) (GetBackupResponseObject, error)
@@ -1116,9 +1732,15 @@ type StrictServerInterface interface {
 	// RemoveDenial End a denial
 	// (DELETE /api/v1/deny/{id})
 	RemoveDenial(ctx context.Context, request RemoveDenialRequestObject) (RemoveDenialResponseObject, error)
+	// RecordFlight Write a recording of the last seconds of the process
+	// (POST /api/v1/flight)
+	RecordFlight(ctx context.Context, request RecordFlightRequestObject) (RecordFlightResponseObject, error)
 	// PurgeSubject Delete all that is kept of one subject
 	// (POST /api/v1/purge)
 	PurgeSubject(ctx context.Context, request PurgeSubjectRequestObject) (PurgeSubjectResponseObject, error)
+	// RestoreBackup Bring back what a backup has and the running server lacks
+	// (POST /api/v1/restore)
+	RestoreBackup(ctx context.Context, request RestoreBackupRequestObject) (RestoreBackupResponseObject, error)
 	// ListSessions List sessions, the newest first
 	// (GET /api/v1/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
@@ -1128,6 +1750,12 @@ type StrictServerInterface interface {
 	// GetSession Show one session
 	// (GET /api/v1/sessions/{ref})
 	GetSession(ctx context.Context, request GetSessionRequestObject) (GetSessionResponseObject, error)
+	// GetTimeline Show what happened in a session of late
+	// (GET /api/v1/sessions/{ref}/timeline)
+	GetTimeline(ctx context.Context, request GetTimelineRequestObject) (GetTimelineResponseObject, error)
+	// ListSpans List finished spans of this process, the newest first
+	// (GET /api/v1/spans)
+	ListSpans(ctx context.Context, request ListSpansRequestObject) (ListSpansResponseObject, error)
 	// GetStatus Show what the server is doing
 	// (GET /api/v1/status)
 	GetStatus(ctx context.Context, request GetStatusRequestObject) (GetStatusResponseObject, error)
@@ -1170,6 +1798,30 @@ type strictHandler struct {
 	ssi         StrictServerInterface
 	middlewares []StrictMiddlewareFunc
 	options     StrictHTTPServerOptions
+}
+
+// ListAlerts operation middleware
+func (sh *strictHandler) ListAlerts(w http.ResponseWriter, r *http.Request) {
+	var request ListAlertsRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListAlerts(ctx, request.(ListAlertsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListAlerts")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListAlertsResponseObject); ok {
+		if err := validResponse.VisitListAlertsResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
 }
 
 // GetBackup operation middleware
@@ -1277,6 +1929,30 @@ func (sh *strictHandler) RemoveDenial(w http.ResponseWriter, r *http.Request, id
 	}
 }
 
+// RecordFlight operation middleware
+func (sh *strictHandler) RecordFlight(w http.ResponseWriter, r *http.Request) {
+	var request RecordFlightRequestObject
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RecordFlight(ctx, request.(RecordFlightRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RecordFlight")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RecordFlightResponseObject); ok {
+		if err := validResponse.VisitRecordFlightResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // PurgeSubject operation middleware
 func (sh *strictHandler) PurgeSubject(w http.ResponseWriter, r *http.Request) {
 	var request PurgeSubjectRequestObject
@@ -1301,6 +1977,37 @@ func (sh *strictHandler) PurgeSubject(w http.ResponseWriter, r *http.Request) {
 		sh.options.ResponseErrorHandlerFunc(w, r, err)
 	} else if validResponse, ok := response.(PurgeSubjectResponseObject); ok {
 		if err := validResponse.VisitPurgeSubjectResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// RestoreBackup operation middleware
+func (sh *strictHandler) RestoreBackup(w http.ResponseWriter, r *http.Request) {
+	var request RestoreBackupRequestObject
+
+	var body RestoreBackupJSONRequestBody
+	if err := runtime.BindJSONBody(r, &body); err != nil {
+		sh.options.RequestErrorHandlerFunc(w, r, fmt.Errorf("can't decode JSON body: %w", err))
+		return
+	}
+	request.Body = &body
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.RestoreBackup(ctx, request.(RestoreBackupRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RestoreBackup")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(RestoreBackupResponseObject); ok {
+		if err := validResponse.VisitRestoreBackupResponse(w); err != nil {
 			sh.options.ResponseErrorHandlerFunc(w, r, err)
 		}
 	} else if response != nil {
@@ -1387,6 +2094,58 @@ func (sh *strictHandler) GetSession(w http.ResponseWriter, r *http.Request, ref 
 	}
 }
 
+// GetTimeline operation middleware
+func (sh *strictHandler) GetTimeline(w http.ResponseWriter, r *http.Request, ref Ref) {
+	var request GetTimelineRequestObject
+
+	request.Ref = ref
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.GetTimeline(ctx, request.(GetTimelineRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetTimeline")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(GetTimelineResponseObject); ok {
+		if err := validResponse.VisitGetTimelineResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
+// ListSpans operation middleware
+func (sh *strictHandler) ListSpans(w http.ResponseWriter, r *http.Request, params ListSpansParams) {
+	var request ListSpansRequestObject
+
+	request.Params = params
+
+	handler := func(ctx context.Context, w http.ResponseWriter, r *http.Request, request interface{}) (interface{}, error) {
+		return sh.ssi.ListSpans(ctx, request.(ListSpansRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListSpans")
+	}
+
+	response, err := handler(r.Context(), w, r, request)
+
+	if err != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, err)
+	} else if validResponse, ok := response.(ListSpansResponseObject); ok {
+		if err := validResponse.VisitListSpansResponse(w); err != nil {
+			sh.options.ResponseErrorHandlerFunc(w, r, err)
+		}
+	} else if response != nil {
+		sh.options.ResponseErrorHandlerFunc(w, r, fmt.Errorf("unexpected response type: %T", response))
+	}
+}
+
 // GetStatus operation middleware
 func (sh *strictHandler) GetStatus(w http.ResponseWriter, r *http.Request) {
 	var request GetStatusRequestObject
@@ -1411,4 +2170,4 @@ func (sh *strictHandler) GetStatus(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Stamp: 60f081b9ceae30e09a073ac75ba96b5f573e884304a1da1d4d33b745d7c691e1
+// Stamp: 71b920e4b3d27fa52ef205156308bba073e8cf431d53a073580ca30baabfb0ea

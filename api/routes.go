@@ -5,15 +5,14 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	chimw "github.com/go-chi/chi/v5/middleware"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/lyceum-mcp/lyceum/internal/alert"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
@@ -26,15 +25,16 @@ const MCPPath = reply.RPCPath
 
 // Config has the bounds of the HTTP side.
 type Config struct {
-	BaseURL        string // of this server as clients write it, without a trailing slash
-	AuthServers    []string
-	Origins        middleware.Origins
-	TrustedProxies []string // CIDR prefixes
-	MaxBodyBytes   int64
-	ReadTimeout    time.Duration // of a body
-	PerAddress     int           // requests in Window; 0 is no limit
-	PerToken       int
-	Window         time.Duration
+	BaseURL      string // of this server as clients write it, without a trailing slash
+	AuthServers  []string
+	Origins      middleware.Origins
+	Addresses    middleware.Addresses // who says where a client is
+	MaxBodyBytes int64
+	ReadTimeout  time.Duration // of a body
+	WriteTimeout time.Duration // of one write
+	PerAddress   int           // requests in Window; 0 is no limit
+	PerToken     int
+	Window       time.Duration
 }
 
 // Deps are what the routes lead to. Dev, Admin and Metrics may be nil: their
@@ -55,7 +55,10 @@ type Deps struct {
 
 	Proofs    middleware.Proofs                               // nil without DPoP
 	OnRefusal func(ctx context.Context, r middleware.Refusal) // hears of requests that are not authenticated; may be nil
+	Refused   func(ctx context.Context, err error)            // hears of requests that the chain refuses; may be nil
+	Degraded  func() []string                                 // parts that fail while the server is ready; may be nil
 	Logout    func(ctx context.Context, token string) error   // ends a login by its logout token; nil without issuers
+	Alerts    func() *alert.Snapshot                          // nil, or returns nil, where nobody watches
 	Denials   Denials                                         // nil without tokens
 }
 
@@ -97,6 +100,9 @@ func mount(d Deps, which int) http.Handler {
 	rows = append(rows, s.healthRoutes()...)
 	for _, row := range rows {
 		h := row.handler
+		if row.pattern != MCPPath { // which knows its streams
+			h = middleware.Writes(d.Config.WriteTimeout)(h)
+		}
 		if row.scope != "" {
 			h = middleware.Chain(s.inner(row)...)(h)
 		}
@@ -107,13 +113,14 @@ func mount(d Deps, which int) http.Handler {
 			r.Method(row.method, row.pattern, h)
 		}
 	}
-	r.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		reply.Fail(w, r, fault.Newf(fault.NotFound, "there is nothing at this path"))
-	})
-	r.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		reply.Fail(w, r, fault.Newf(fault.MethodNotAllowed, "this path does not take that method"))
-	})
+	r.NotFound(s.refuse(fault.Newf(fault.NotFound, "there is nothing at this path")))
+	r.MethodNotAllowed(s.refuse(fault.Newf(fault.MethodNotAllowed, "this path does not take that method")))
 	return r
+}
+
+// refuse returns a handler that answers err.
+func (s *server) refuse(err error) http.HandlerFunc {
+	return middleware.Writes(s.Config.WriteTimeout)(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { reply.Fail(w, r, err) })).ServeHTTP
 }
 
 func (r route) name() string {
@@ -126,20 +133,17 @@ func (r route) name() string {
 // outer is what every request passes, in this order.
 func (s *server) outer() []func(http.Handler) http.Handler {
 	c := s.Config
-	var proxies []func(http.Handler) http.Handler
-	if len(c.TrustedProxies) > 0 {
-		proxies = append(proxies, chimw.ClientIPFromXFF(c.TrustedProxies...))
-	}
-	return append(proxies,
-		middleware.RequestID(remote),                     // first of ours: every refusal can be found again
+	return []func(http.Handler) http.Handler{
+		middleware.RequestID(c.Addresses.Of),             // first of ours: every refusal can be found again
 		middleware.Recover(s.Log),                        // a panic below becomes an answer
 		middleware.Trace(s.Tracer),                       // the span covers all of the work
 		middleware.AccessLog(s.Log),                      // inside the span, so that its record has the id
+		middleware.Refusals(s.Refused),                   // around all that refuses
 		middleware.SecureHeaders(),                       // on refusals too
 		middleware.Body(c.MaxBodyBytes, c.ReadTimeout),   // before anything reads
 		c.Origins.Check(),                                // before a browser that was tricked learns anything
 		middleware.RateByAddress(c.PerAddress, c.Window), // the bound on guessing tokens
-	)
+	}
 }
 
 // inner is what a request for a protected route passes after that.
@@ -208,19 +212,18 @@ func (s *server) healthRoutes() []route {
 				reply.Fail(w, r, err)
 				return
 			}
-			reply.JSON(w, http.StatusOK, map[string]string{"status": "ready"})
+			reply.JSON(w, http.StatusOK, s.readiness())
 		})},
 	}
 }
 
-// remote returns the client's address: what the trusted proxies say, if there
-// are any, else the other end of the connection.
-func remote(r *http.Request) string {
-	if ip := chimw.GetClientIP(r.Context()); ip != "" {
-		return ip
+// readiness is what a server says that takes work. What it does without is named,
+// for people: it is no reason to send it less work.
+func (s *server) readiness() any {
+	if s.Degraded != nil {
+		if parts := s.Degraded(); len(parts) > 0 {
+			return map[string]any{"status": "degraded", "degraded": parts}
+		}
 	}
-	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
-		return host
-	}
-	return r.RemoteAddr
+	return map[string]string{"status": "ready"}
 }

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -169,6 +170,9 @@ func (s rest) EndSession(ctx context.Context, request EndSessionRequestObject) (
 	if err != nil {
 		return nil, err
 	}
+	if c := client.FromContext(ctx); c != nil {
+		c.Reason = reason
+	}
 	if err := s.Monitor.EndSession(ctx, info.Ref); err != nil {
 		return nil, err
 	}
@@ -187,7 +191,7 @@ func (s rest) EndSession(ctx context.Context, request EndSessionRequestObject) (
 
 // find returns the live session with that reference.
 func (s rest) find(ctx context.Context, ref string) (session.Info, error) {
-	if len(ref) != refLen || strings.Trim(ref, "0123456789abcdef") != "" {
+	if !isRef(ref) {
 		return session.Info{}, bad("ref")
 	}
 	for info := range s.Monitor.Sessions() {

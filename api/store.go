@@ -17,7 +17,14 @@ type Keeper interface {
 	// Purge ends and deletes all that belongs to a subject of a tenant; o without
 	// an issuer means whoever vouches for the subject.
 	Purge(ctx context.Context, o session.Owner) (PurgeCount, error)
+	// BringBack reads a backup in the data directory and brings back what it has
+	// and the server lacks; NotFound if there is no store or no such file.
+	BringBack(ctx context.Context, file string) (ReturnCount, error)
 }
+
+// ReturnCount is what of a backup was brought back, and what was not: sessions
+// that were left as they are here, and jobs.
+type ReturnCount struct{ Sessions, Results, Left, Jobs int }
 
 // PurgeCount is what a purge has deleted.
 type PurgeCount struct{ Sessions, Jobs, Results int }
@@ -93,4 +100,16 @@ func (s rest) PurgeSubject(ctx context.Context, request PurgeSubjectRequestObjec
 		return nil, err
 	}
 	return PurgeSubject200JSONResponse{Sessions: n.Sessions, Jobs: n.Jobs, Results: n.Results}, nil
+}
+
+// RestoreBackup implements StrictServerInterface.
+func (s rest) RestoreBackup(ctx context.Context, request RestoreBackupRequestObject) (RestoreBackupResponseObject, error) {
+	n, err := s.Monitor.BringBack(ctx, request.Body.File)
+	p := identity.FromContext(ctx)
+	s.Log.InfoContext(ctx, "operator brings back a backup", "file", request.Body.File, "sessions", n.Sessions, "results", n.Results, "left", n.Left,
+		"jobs_left", n.Jobs, "failed", err != nil, "operator", p.Subject, "operator_issuer", p.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	return RestoreBackup200JSONResponse{Sessions: n.Sessions, Results: n.Results, Left: n.Left, Jobs: n.Jobs}, nil
 }

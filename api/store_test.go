@@ -108,3 +108,32 @@ func TestPurge(t *testing.T) {
 		t.Errorf("%d sessions are left, want those of bob and of the other tenant", n)
 	}
 }
+
+func (s *site) BringBack(_ context.Context, file string) (n ReturnCount, err error) {
+	if file != "monday" {
+		return n, fault.Newf(fault.NotFound, "there is no file %q", file)
+	}
+	return ReturnCount{Sessions: 3, Results: 1, Left: 2, Jobs: 4}, nil
+}
+
+func TestRestore(t *testing.T) {
+	s := newSite(t)
+	for _, tt := range []struct {
+		scope  policy.Scope
+		body   string
+		status int
+		want   string
+	}{
+		{policy.AdminWrite, `{"file":"monday"}`, 200, `{"jobs":4,"left":2,"results":1,"sessions":3}`},
+		{policy.AdminWrite, `{"file":"tuesday"}`, 404, "tuesday"},
+		{policy.AdminWrite, `{`, 400, "cannot be read"},
+		{policy.AdminRead, `{"file":"monday"}`, 403, ""},
+	} {
+		if w := s.ask(http.MethodPost, "/api/v1/restore", tt.scope, tt.body); w.Code != tt.status || !strings.Contains(w.Body.String(), tt.want) {
+			t.Errorf("%s with %s: %d %s, want %d with %s", tt.body, tt.scope, w.Code, w.Body, tt.status, tt.want)
+		}
+	}
+	if !strings.Contains(s.log.String(), "operator=olga") {
+		t.Errorf("the log does not say who brought it back: %s", s.log)
+	}
+}

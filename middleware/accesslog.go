@@ -10,6 +10,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reply"
+	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 )
 
 // AccessLog writes one record per request when it is over: what was asked, by
@@ -45,10 +46,13 @@ func write(log *slog.Logger, r *http.Request, rec *recorder, returned bool) {
 		return
 	}
 	c := client.FromContext(ctx)
-	attrs := make([]slog.Attr, 0, 14)
+	attrs := make([]slog.Attr, 0, 15)
 	attrs = append(attrs, slog.String("http_method", methodName(r.Method)), slog.String("path", clipPath(r.URL.Path)),
 		slog.Int("status", status), slog.Int64("bytes", rec.bytes),
 		slog.Duration("duration", time.Since(c.Started)), slog.String("remote", c.Remote))
+	if c.Certificate != "" {
+		attrs = append(attrs, slog.String("client_certificate", c.Certificate))
+	}
 	if p := c.Principal; p != nil {
 		attrs = append(attrs, slog.String("tenant", p.Tenant), slog.String("subject", p.Subject))
 	}
@@ -70,7 +74,7 @@ func write(log *slog.Logger, r *http.Request, rec *recorder, returned bool) {
 			attrs = append(attrs, slog.String("error", e.Err.Error()))
 		}
 	}
-	log.LogAttrs(ctx, level, "request", attrs...)
+	log.LogAttrs(ctx, level, telemetry.RequestMessage, attrs...)
 }
 
 // sent returns the status that the caller gets. Where nothing was written, it is
@@ -94,10 +98,15 @@ func clipPath(p string) string {
 	return p
 }
 
-// fail renders err and notes it for the log.
+// fail renders err, notes it for the log and tells whoever hears of refusals. It
+// is the one way in which this package refuses.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	if c := client.FromContext(r.Context()); c != nil {
 		c.Fail(err)
+		if c.OnRefusal != nil {
+			c.OnRefusal(r.Context(), err)
+		}
 	}
+	reply.Deadline(w, refusalTime)
 	failer(w, r, err)
 }

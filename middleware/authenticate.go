@@ -24,7 +24,8 @@ type Auth struct {
 	Baseline []policy.Scope // what a newcomer should ask for
 	Proofs   Proofs         // nil without DPoP
 	// OnRefusal, which may be nil, is called for every request that is refused,
-	// before the answer is written. It must not block.
+	// before the answer is written. It may wait for a moment, but the request waits
+	// with it.
 	OnRefusal func(ctx context.Context, r Refusal)
 }
 

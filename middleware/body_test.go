@@ -152,3 +152,18 @@ func TestStalledBodyIsNotWaitedForByTheServer(t *testing.T) {
 		})
 	}
 }
+
+// A body that is compressed is refused before anybody reads it: nothing here could
+// become larger than it came.
+func TestBodyIsNotDecompressed(t *testing.T) {
+	for coding, status := range map[string]int{"": 200, "identity": 200, "Identity , identity": 200, "gzip": 415, "identity, br": 415, "x": 415} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}"))
+		if coding != "" {
+			r.Header.Set("Content-Encoding", coding)
+		}
+		w := serve(ok, r, Body(1<<10, 0))
+		if w.Code != status || (status == 415) != (w.Header().Get("Accept-Encoding") == "identity") {
+			t.Errorf("%q: %d %v, want %d", coding, w.Code, w.Header(), status)
+		}
+	}
+}

@@ -26,10 +26,23 @@ func RequestID(remote func(*http.Request) string) Middleware {
 			if r.RemoteAddr == StdioAddr {
 				c.Transport = client.Stdio
 			}
+			if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 { // verified, or there was no handshake
+				c.Certificate = clip(r.TLS.PeerCertificates[0].Subject.String(), maxSubject)
+			}
 			ctx := client.NewContext(telemetry.WithRequestID(r.Context(), id), c)
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
+}
+
+// maxSubject bounds what is kept of the subject of a certificate, in bytes.
+const maxSubject = 256
+
+func clip(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "")
+	}
+	return s
 }
 
 // StdioAddr is the RemoteAddr of requests that the stdio host makes in process.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"regexp"
@@ -69,6 +70,16 @@ type Config struct {
 	// goroutine, or on that of Run when a grant expires. An expiry that is not stored
 	// when the process crashes is told again by the next one.
 	OnGrant func(GrantEvent)
+
+	// OnOpen, which may be nil, is called for every session that begins: once, before
+	// anybody can find it, under no lock, with the context of whoever opens it. Its
+	// error refuses the opening.
+	OnOpen func(context.Context, Opening) error
+	// OnEnd, which may be nil, is called for every session that ends: once, under no
+	// lock, before its teardown hooks, on the goroutine that ended it. That a
+	// directory with a store is closed ends no session. What Restore finds expired or
+	// over a cap is told too, by each process until its record is erased.
+	OnEnd func(Ending)
 
 	// Of a directory with a store.
 	FlushEvery       time.Duration // how late the store learns of a completed call

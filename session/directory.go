@@ -65,8 +65,9 @@ func newDirectory(cfg Config, bus *event.Bus[Event]) *Directory {
 // least recent one at the owner's cap (one without state before one with), one
 // of the tenant's heaviest owner at the tenant's cap, the least recent one of
 // the heaviest tenant at the cap over all. It fails with Overloaded if all that
-// could make room are in use, with Invalid for wishes above a ceiling, and with
-// Unavailable if the session shall be durable and cannot be stored.
+// could make room are in use, with Invalid for wishes above a ceiling, with
+// Unavailable if the session shall be durable and cannot be stored, and with the
+// error of Config.OnOpen.
 func (d *Directory) Open(ctx context.Context, o Owner, p Params) (*Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -96,13 +97,22 @@ func (d *Directory) Open(ctx context.Context, o Owner, p Params) (*Handle, error
 		}
 	}
 	// Told before anybody can see the session, so that its end is told later.
+	if d.cfg.OnOpen != nil {
+		if err := d.cfg.OnOpen(ctx, Opening{ID: e.id, Owner: o, Client: p.Client, At: d.time(now)}); err != nil {
+			d.giveBack(own)
+			if e.stored {
+				d.keep.mourn(e.storeKey()) // nobody learns its id
+			}
+			return nil, err
+		}
+	}
 	d.publishOpening(EventOpened, e, "")
 
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		d.giveBack(own)
-		d.publishOpening(EventEnded, e, ReasonShutdown)
+		d.stillborn(e)
 		if e.stored {
 			d.keep.mourn(e.storeKey()) // nobody learns its id
 		}

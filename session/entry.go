@@ -245,7 +245,8 @@ type parting struct {
 	cancel context.CancelCauseFunc // nil if nobody asked for the context
 	hooks  []hook
 	dir    *Directory
-	event  *Event // nil if nobody listens
+	end    *Ending // nil if nobody must be told
+	event  *Event  // nil if nobody listens
 }
 
 // finish cancels the context, tells the listeners and runs the teardown hooks,
@@ -257,6 +258,9 @@ func (p *parting) finish() {
 	}
 	if p.cancel != nil {
 		p.cancel(&Ended{p.why})
+	}
+	if p.end != nil {
+		p.dir.cfg.OnEnd(*p.end)
 	}
 	if p.event != nil {
 		p.dir.publish(*p.event)

@@ -172,10 +172,10 @@ func (k *keeper) write(st *state, fill func(*Change)) error {
 	c.From = st.version
 	fill(&c)
 	write := func(ctx context.Context) error { return k.store.Save(ctx, c) }
-	err := k.call(context.Background(), "save", write)
+	err := k.call(st.context(), "save", write)
 	if _, stale := errors.AsType[*StaleError](err); stale && first {
 		c.Create = false // an attempt to which there was no answer has stored it
-		err = k.call(context.Background(), "save", write)
+		err = k.call(st.context(), "save", write)
 	}
 	if first {
 		doomed = k.created(e, err)

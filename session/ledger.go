@@ -44,6 +44,17 @@ const (
 	totalFull
 )
 
+// reason says why a session goes that finds no room, "" if there is some.
+func (r room) reason() Reason {
+	switch r {
+	case tenantFull:
+		return ReasonTenantCap
+	case totalFull:
+		return ReasonGlobalCap
+	}
+	return ""
+}
+
 func newLedger(cfg *Config) *ledger {
 	return &ledger{
 		maxTenant: cfg.MaxPerTenant, maxTotal: cfg.MaxTotal,

@@ -59,10 +59,11 @@ func Restore(ctx context.Context, cfg Config, store Store, bus *event.Bus[Event]
 			owners[o] = o
 		}
 		rec.Owner = o
-		if e := d.revive(&rec); e != nil {
+		if e := d.revive(&rec); e.phase == live {
 			all = append(all, e)
 		} else {
 			r.Expired++
+			d.tellRestored(e)
 		}
 	}
 	if newest.After(d.epoch) {
@@ -70,6 +71,11 @@ func Restore(ctx context.Context, cfg Config, store Store, bus *event.Bus[Event]
 			"newest", newest, "clock", d.epoch, "behind", newest.Sub(d.epoch))
 	}
 	d.seat(all)
+	for _, e := range all {
+		if e.phase == ended {
+			d.tellRestored(e)
+		}
+	}
 	for _, s := range d.shards {
 		r.Sessions += s.tally.sessions
 	}
@@ -78,7 +84,14 @@ func Restore(ctx context.Context, cfg Config, store Store, bus *event.Bus[Event]
 	return d, r, nil
 }
 
-// revive returns the session of a record, or nil if its time has passed. Its
+// tellRestored tells the end of a session that was found and is not taken over.
+func (d *Directory) tellRestored(e *entry) {
+	if end := e.endingLocked(d.now()); end != nil {
+		d.cfg.OnEnd(*end)
+	}
+}
+
+// revive returns the session of a record, ended if its time has passed. Its
 // owner is not there yet: it is one of its own, to be replaced.
 func (d *Directory) revive(r *Record) *entry {
 	// moments of a directory count from its epoch, so what was before is negative.
@@ -92,8 +105,9 @@ func (d *Directory) revive(r *Record) *entry {
 		created: min(at(r.Created), now), ageAt: min(at(r.AgeAt), now.add(r.AgeAt.Sub(r.Created))), idleTTL: r.IdleTTL,
 		client: unique.Make(r.Client), lastUsed: min(used, now), calls: r.Calls, errors: r.Errors, place: noPlace, stored: true,
 	}
-	if _, over := e.expiredLocked(now); over {
-		return nil
+	if why, over := e.expiredLocked(now); over {
+		e.phase, e.reason = ended, why
+		return e
 	}
 	slots, grants := readExtra(r.Extra)
 	e.reviveGrants(grants, now)
@@ -133,10 +147,16 @@ func (d *Directory) seat(all []*entry) {
 		s := e.shard
 		s.mu.Lock()
 		own := s.ownerLocked(e.own.Owner)
-		if own.reserved < d.cfg.MaxPerOwner && d.ledger.reserve(own.Tenant) == roomLeft {
+		full := ReasonOwnerCap
+		if own.reserved < d.cfg.MaxPerOwner {
+			full = d.ledger.reserve(own.Tenant).reason()
+		}
+		if full == "" {
 			own.reserved++
 			e.own = own
 			seated = append(seated, e)
+		} else {
+			e.phase, e.reason = ended, full
 		}
 		s.dropIfEmptyLocked(own)
 		s.mu.Unlock()
@@ -145,17 +165,7 @@ func (d *Directory) seat(all []*entry) {
 		s := e.shard
 		s.mu.Lock()
 		e.own.reserved--
-		s.addLocked(e)
-		for _, g := range e.grantsLocked() {
-			d.guestsOf(g.to).add(g.to, e)
-		}
-		s.idleLocked(e, +1)
-		if st := e.state.Load(); st != nil {
-			s.tally.cold++
-			e.own.bytes += st.bytes
-			d.bytes.Add(st.bytes)
-			d.ledger.addBytes(e.own.Tenant, st.bytes)
-		}
+		s.seatLocked(e)
 		s.mu.Unlock()
 	}
 	for _, s := range d.shards {
@@ -164,5 +174,21 @@ func (d *Directory) seat(all []*entry) {
 			slices.SortStableFunc(own.sessions, func(a, b *entry) int { return cmp.Compare(a.created, b.created) })
 		}
 		s.mu.Unlock()
+	}
+}
+
+// seatLocked makes a session findable that was brought back from the store.
+func (s *shard) seatLocked(e *entry) {
+	d := s.dir
+	s.addLocked(e)
+	for _, g := range e.grantsLocked() {
+		d.guestsOf(g.to).add(g.to, e)
+	}
+	s.idleLocked(e, +1)
+	if st := e.state.Load(); st != nil {
+		s.tally.cold++
+		e.own.bytes += st.bytes
+		d.bytes.Add(st.bytes)
+		d.ledger.addBytes(e.own.Tenant, st.bytes)
 	}
 }

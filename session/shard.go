@@ -185,7 +185,7 @@ func (s *shard) endLocked(e *entry, why Reason, now moment) parting {
 	}
 	e.phase, e.reason = ended, why
 	p := e.cancelLocked()
-	p.why = why
+	p.why, p.end, p.dir = why, e.endingLocked(now), s.dir
 	e.tellLocked(&p, EventEnded, now) // before the state goes
 	s.mournLocked(e)
 	freed := s.closeStateLocked(e)

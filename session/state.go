@@ -38,6 +38,10 @@ type state struct {
 	// Owned by the writer.
 	unsure bool
 
+	// caller is the context of the call that writes, so that what the store does
+	// for it is in its trace; nil where there is none. Owned by the writer.
+	caller context.Context
+
 	mu sync.Mutex
 	// Owned by mu; all but ended and bytes are written only by the writer, who may
 	// therefore read them without mu.
@@ -106,6 +110,7 @@ func (h *Handle) begin(ctx context.Context) (*state, error) {
 		st.end()
 		return nil, err
 	}
+	st.caller = ctx
 	return st, nil
 }
 
@@ -158,7 +163,18 @@ func newState(e *entry) *state {
 	return &state{dir: e.shard.dir, entry: e, turn: make(chan struct{}, 1)}
 }
 
-func (st *state) end() { <-st.turn }
+func (st *state) end() {
+	st.caller = nil
+	<-st.turn
+}
+
+// context returns that of the call that writes; its end ends no write.
+func (st *state) context() context.Context {
+	if st.caller == nil {
+		return context.Background()
+	}
+	return st.caller
+}
 
 func (st *state) mayWrite(h *Handle) error {
 	st.mu.Lock()

@@ -96,8 +96,8 @@ type Line interface {
 	Ask(ctx context.Context, questions []Question) (Answers, error)
 	// Takes reports whether the client has declared that it takes such questions.
 	Takes(method string) bool
-	// Background makes the call a task, see Call.Background.
-	Background(ctx context.Context) bool
+	// Background makes the call a task, see Call.Background, or says why it is none.
+	Background(ctx context.Context) error
 	// Log sends a log message of a level of the protocol, if the client asked for it.
 	Log(level string, data any)
 }
@@ -127,16 +127,18 @@ func (c *Call) Takes(method string) bool { return c.Line != nil && c.Line.Takes(
 // the client knows tasks its request is answered with one, and Background
 // returns true as soon as it is stored; else it returns false, and the call goes
 // on as it is. Calls that take long become tasks by themselves.
-func (c *Call) Background(ctx context.Context) bool { return c.Line != nil && c.Line.Background(ctx) }
+func (c *Call) Background(ctx context.Context) bool { return c.NeedBackground(ctx) == nil }
 
 // NeedBackground is Background for a call that cannot be made without a task.
 func (c *Call) NeedBackground(ctx context.Context) error {
-	if c.Background(ctx) {
-		return nil
+	if c.Line != nil {
+		return c.Line.Background(ctx)
 	}
-	if err := context.Cause(ctx); err != nil {
-		return err
-	}
+	return NeedsTasks()
+}
+
+// NeedsTasks is the failure of a call that needs a client which knows tasks.
+func NeedsTasks() *Undeclared {
 	return &Undeclared{Needs: map[string]any{"extensions": map[string]any{TasksExtension: map[string]any{}}}}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-
-	"github.com/mark3labs/mcp-go/mcp"
 )
 
 // Native is a tool whose result is not an envelope: it makes the result of the
@@ -18,7 +16,7 @@ type Native interface {
 
 // NativeFunc is what a native tool does. arguments are an object, not decoded. A
 // failure that is nobody's but the server's becomes an error of the protocol.
-type NativeFunc func(ctx context.Context, c *Call, arguments json.RawMessage) (*mcp.CallToolResult, error)
+type NativeFunc func(ctx context.Context, c *Call, arguments json.RawMessage) (*NativeResult, error)
 
 // DefineNative makes a native tool; schema is what clients see, byte for byte.
 func DefineNative(spec Spec, schema json.RawMessage, fn NativeFunc) Tool {

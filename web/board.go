@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"github.com/lyceum-mcp/lyceum/internal/alert"
 )
 
 // board takes pictures of the server, one for all who look. A picture is taken
 // when somebody asks and the last one is too old; nobody looking costs nothing.
 type board struct {
 	mon     Monitor
+	alerts  func() *alert.Snapshot // may be nil
 	refresh time.Duration
 	flight  singleflight.Group
 	last    atomic.Pointer[picture]
@@ -28,10 +31,13 @@ type picture struct {
 	taken  time.Time
 	until  time.Time // then it is too old
 	status status
-	rows   []row // in no order
+	alerts []alertRow // nil where nobody watches
+	rows   []row      // in no order
 }
 
-func newBoard(mon Monitor, refresh time.Duration) *board { return &board{mon: mon, refresh: refresh} }
+func newBoard(mon Monitor, alerts func() *alert.Snapshot, refresh time.Duration) *board {
+	return &board{mon: mon, alerts: alerts, refresh: refresh}
+}
 
 // picture returns a picture that is not too old.
 func (b *board) picture() *picture {
@@ -58,6 +64,9 @@ func (b *board) take() *picture {
 		r := rowOf(info)
 		p.status.Counts.add(&r)
 		p.rows = append(p.rows, r)
+	}
+	if b.alerts != nil {
+		p.alerts = alertRows(b.alerts())
 	}
 	version, since := b.mon.Server()
 	w := b.mon.Work()

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/reply"
@@ -49,6 +50,9 @@ func (s *site) end(w http.ResponseWriter, r *http.Request) error {
 	}
 	n, now := note{by: plain(nameOf(p)), reason: plain(reason)}, time.Now()
 	s.notes.put(ref, n, now.Add(noteTTL), now) // before the pages hear of the end
+	if c := client.FromContext(r.Context()); c != nil {
+		c.Reason = reason
+	}
 	if err := s.mon.EndSession(r.Context(), ref); err != nil {
 		s.notes.take(ref, now)
 		return err

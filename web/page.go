@@ -83,6 +83,10 @@ type tablePage struct {
 	Write     bool   // may end sessions
 	Now       int64
 	Status    status
+	Watched   bool // there are alerts to show
+	Alerts    []alertPage
+	Said      string    // about them
+	NoAlert   alertPage // of the template that the script copies
 	Columns   []heading
 	Facets    []facet
 	Rows      []rowPage
@@ -137,9 +141,12 @@ func (s *site) tablePage(q query, p *identity.Principal) tablePage {
 	v := pic.view(q, s.cfg.MaxRows)
 	now, write := pic.taken.UnixMilli(), policy.Allows(p, policy.AdminWrite)
 	page := tablePage{
-		Who: plain(nameOf(p)), Write: write, Now: now, Status: pic.status, Blank: rowPage{&row{}, now, write},
+		Who: plain(nameOf(p)), Write: write, Now: now, Status: pic.status, Watched: pic.alerts != nil, Said: said(pic.alerts), Blank: rowPage{&row{}, now, write},
 		Facets: facets(q, pic.status.Counts), Matching: v.matching, Text: q.text, Home: Prefix + withText(q, "").suffix(),
 		MaxReason: maxReason, MaxQuery: maxQuery,
+	}
+	for _, a := range pic.alerts {
+		page.Alerts = append(page.Alerts, alertPage{a, now})
 	}
 	for _, r := range v.rows {
 		page.Rows = append(page.Rows, rowPage{r, now, write})

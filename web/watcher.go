@@ -15,7 +15,9 @@ type message struct {
 	Now      int64   `json:"now"`
 	Status   *status `json:"status,omitempty"`
 	Matching *int    `json:"matching,omitempty"`
-	Rows     []row   `json:"rows,omitempty"`
+	// Alerts are all that are shown, when they are not what they were.
+	Alerts *[]alertRow `json:"alerts,omitempty"`
+	Rows   []row       `json:"rows,omitempty"`
 	// Order is the references of all rows, top down, when it is not what it was.
 	Order []string `json:"order,omitempty"`
 	// Gone are sessions that ended, Out those that live on but are not shown.
@@ -38,6 +40,7 @@ type watcher struct {
 	seen     *picture
 	status   status
 	matching int
+	alerts   []alertRow
 	rows     map[string]row
 	order    []string
 }
@@ -63,6 +66,10 @@ func (w *watcher) next(p *picture, whyEnded func(ref string) string) *message {
 		w.matching = v.matching
 		m.Matching = &v.matching
 	}
+	if p.alerts != nil && (first || !slices.Equal(p.alerts, w.alerts)) {
+		w.alerts = p.alerts
+		m.Alerts = &p.alerts
+	}
 	rows, order := make(map[string]row, len(v.rows)), make([]string, 0, len(v.rows))
 	for _, r := range v.rows {
 		if old, known := w.rows[r.Ref]; !known || old != *r {
@@ -87,7 +94,7 @@ func (w *watcher) next(p *picture, whyEnded func(ref string) string) *message {
 		m.Order = order
 	}
 	w.rows, w.order = rows, order
-	if !first && m.Status == nil && m.Matching == nil && len(m.Rows)+len(m.Gone)+len(m.Out)+len(m.Order) == 0 {
+	if !first && m.Status == nil && m.Matching == nil && m.Alerts == nil && len(m.Rows)+len(m.Gone)+len(m.Out)+len(m.Order) == 0 {
 		return nil
 	}
 	return m

@@ -3,7 +3,7 @@
 //
 // From the bottom up: row.go is one session as the page shows it; query.go is
 // the filter box and the order of the table; board.go takes one picture of the
-// server a second for all who look; watcher.go turns pictures into what one
+// server a second for all who look, with the alerts of alerts.go; watcher.go turns pictures into what one
 // watcher has not been told yet, and events.go sends it; page.go renders the
 // same as HTML, for the first view and for browsers without scripts; end.go ends
 // a session. login.go and visitor.go decide who may see any of it: OpenID
@@ -27,6 +27,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/alert"
 	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
@@ -110,8 +111,9 @@ type Monitor interface {
 // Deps are what the page needs besides the monitor.
 type Deps struct {
 	Log      *slog.Logger
-	Verifier identity.Verifier // the server's own: what it refuses, the page refuses
-	Client   *http.Client      // for the issuer's token endpoint; needed with a Provider
+	Verifier identity.Verifier      // the server's own: what it refuses, the page refuses
+	Client   *http.Client           // for the issuer's token endpoint; needed with a Provider
+	Alerts   func() *alert.Snapshot // nil, or returns nil, where nobody watches
 }
 
 // site is the page. It starts no goroutine of its own.
@@ -151,7 +153,7 @@ func New(cfg Config, mon Monitor, deps Deps) (http.Handler, error) {
 	}
 	s := &site{
 		cfg: cfg, deps: deps, mon: mon, secure: u.Scheme == "https", host: u.Host, csp: policyFor(cfg.Provider),
-		board: newBoard(mon, cfg.Refresh), pages: pages,
+		board: newBoard(mon, deps.Alerts, cfg.Refresh), pages: pages,
 		logins: newShelf[*login](maxLogins), visitors: newShelf[*visitor](maxVisitors), notes: newShelf[note](maxNotes),
 	}
 	s.handler = s.routes()
@@ -244,10 +246,15 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 	reply.Fail(w, r, err)
 }
 
-// blame puts a failure into the access log.
+// blame puts a failure into the access log, and tells whoever hears of refusals.
 func blame(r *http.Request, err error) {
-	if c := client.FromContext(r.Context()); c != nil {
-		c.Fail(err)
+	c := client.FromContext(r.Context())
+	if c == nil {
+		return
+	}
+	c.Fail(err)
+	if c.OnRefusal != nil {
+		c.OnRefusal(r.Context(), err)
 	}
 }
 

@@ -87,8 +87,14 @@ func serve(t *testing.T, args ...string) *proc {
 // left.
 func serveIn(t *testing.T, data string, args ...string) *proc {
 	t.Helper()
+	return serveProgram(t, binary, data, args...)
+}
+
+// serveProgram is serveIn of another build.
+func serveProgram(t *testing.T, program, data string, args ...string) *proc {
+	t.Helper()
 	p := &proc{t: t, data: data, stdout: &syncBuffer{}, stderr: &syncBuffer{}, exited: make(chan error, 1)}
-	p.cmd = exec.Command(binary, append([]string{"serve", "--dev", "--addr", "127.0.0.1:0", "--data", p.data}, args...)...)
+	p.cmd = exec.Command(program, append([]string{"serve", "--dev", "--addr", "127.0.0.1:0", "--data", p.data}, args...)...)
 	p.cmd.Stdout = p.stdout
 	pipe, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -143,7 +143,7 @@ func TestProve(t *testing.T) {
 		}, func() []float64 {
 			ten := p.computing("ten", 10, "")
 			full := *p.bench("--call", ten, "--group", p.group("all", "all", "connections=16,mix=ten")).Phases[0].Total.Goodput
-			r := p.bench("--call", ten, "--group", p.group("all", "all", fmt.Sprintf("connections=256,rate=%.0f,mix=ten", 3*full))).Phases[0].Total
+			r := p.bench("--call", ten, "--group", p.group("all", "all", fmt.Sprintf("connections=128,rate=%.0f,mix=ten", 3*full))).Phases[0].Total
 			other := float64(r.Due) - float64(r.Outcomes["ok"])
 			for _, refusal := range r.Refusals {
 				other -= float64(refusal.RetryAfter)

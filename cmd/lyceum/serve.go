@@ -22,8 +22,9 @@ func (c *serveCmd) run(ctx context.Context, p process, given map[string][]string
 	if err != nil {
 		return err
 	}
+	fixtures, more := conformance()
 	a, err := app.New(ctx, cfg, app.Options{
-		Log: p.stderr, Env: p.env, Process: true,
+		Log: p.stderr, Env: p.env, Process: true, Tools: fixtures, More: more,
 		OnReady: func(a *app.App) { fmt.Fprintf(p.stderr, "lyceum: ready %s\n", a.ListenURL()) },
 	})
 	if err != nil {
@@ -59,7 +60,9 @@ func (c *serveCmd) reloadOnHangup(ctx context.Context, a *app.App, p process, gi
 			case <-hangups:
 			}
 			cfg, err := c.load(p, given, false)
-			if err == nil {
+			if err != nil {
+				a.ReloadFailed(err)
+			} else {
 				_, err = a.Reload(ctx, cfg)
 			}
 			if err != nil {

@@ -132,12 +132,32 @@ func (c *backupCmd) fetch(ctx context.Context, w io.Writer) error {
 }
 
 type restoreCmd struct {
+	remote
 	Data  string `help:"Data directory to restore into (default lyceum-data); its server must not run." placeholder:"DIR" env:"LYCEUM_DATA"`
 	Force bool   `help:"Replace a store that holds something; the old file is kept beside the new one."`
+	Live  bool   `help:"Bring back, into the running server at --url, what it lacks; FILE is then the name of a file in the folder restore of its data directory."`
 	In    string `arg:"" help:"Backup to read; - is standard input." placeholder:"FILE"`
 }
 
+// ask has a running server bring back what it lacks.
+func (c *restoreCmd) ask(ctx context.Context, p process) error {
+	body, err := json.Marshal(map[string]string{"file": c.In})
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, http.MethodPost, "/api/v1/restore", body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(p.stdout, io.LimitReader(resp.Body, problemMost))
+	return err
+}
+
 func (c *restoreCmd) run(ctx context.Context, p process, _ map[string][]string) error {
+	if c.Live {
+		return c.ask(ctx, p)
+	}
 	c.Data = dataOr(c.Data)
 	in := p.stdin
 	if c.In != "-" {

@@ -29,6 +29,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/limit"
 	"github.com/lyceum-mcp/lyceum/internal/mcpserve"
+	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 	"github.com/lyceum-mcp/lyceum/internal/work"
@@ -53,6 +54,10 @@ type Options struct {
 	OnRefusal func(ctx context.Context, r middleware.Refusal)
 	// Extra operations, for tests.
 	Extra []tools.Tool
+	// Tools and More are offered beside what the program has, for builds with
+	// fixtures.
+	Tools []tools.Tool
+	More  mcpserve.More
 }
 
 // App is a server, started by Run.
@@ -77,9 +82,15 @@ type App struct {
 	jobs       *job.Runner
 	tickets    int
 	limits     *limit.Limiter
+	policy     *policy.Policy
+	certs      *certificates // nil without TLS
+	audit      *auditor
+	alerts     *alerts            // nil when local
 	denied     *identity.DenyList // nil when local
 	proofs     *oidc.ProofChecker // nil unless an issuer's tokens may be bound to a key
 	logouts    []logoutVerifier
+	watcher    *watcher
+	meters     *meters
 
 	mcp     *mcpserve.Server
 	locals  *local
@@ -110,7 +121,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 	a.level.Set(cfg.Log.Slog())
 	a.log = telemetry.NewLogger(o.Log, cfg.Log.Format, a.level)
 
+	a.openWatcher()
 	tel, err := telemetry.Start(ctx, telemetry.Config{
+		Spans:       a.watcher.spans,
 		SampleRatio: cfg.Telemetry.SampleRatio, Metrics: cfg.Telemetry.Metrics, Service: "lyceum", Version: build.Version(), Env: o.Env,
 	})
 	if err != nil {
@@ -121,6 +134,26 @@ func (a *App) build(ctx context.Context, o Options) error {
 		tel.SetGlobal(a.log)
 	}
 
+	if a.meters, err = openMeters(tel.MeterProvider(), tel.TracerProvider()); err != nil {
+		return fmt.Errorf("start telemetry: %w", err)
+	}
+	a.openFlight()
+
+	// The store says best which process has the directory.
+	if a.store, err = a.openStore(ctx, o.Local); err != nil {
+		return err
+	}
+	if err := a.openAudit(o.Local); err != nil {
+		return err
+	}
+	if err := a.measureAudit(tel.MeterProvider()); err != nil {
+		return err
+	}
+	rules, err := policy.Compile(cfg.Policy.Rules())
+	if err != nil {
+		return err
+	}
+	a.policy = policy.New(rules, a.log)
 	if !o.Local {
 		if err := a.listen(ctx); err != nil {
 			return err
@@ -133,16 +166,13 @@ func (a *App) build(ctx context.Context, o Options) error {
 
 	a.bus = new(event.Bus[session.Event])
 	s := cfg.Sessions
-	if a.store, err = a.openStore(ctx, o.Local); err != nil {
-		return err
-	}
 	if err := a.openSessions(ctx); err != nil {
 		return err
 	}
-	a.transports = session.New(session.Config{
+	a.transports = session.New(a.observe(transport, a.audit.watch(transport, session.Config{
 		Prefix: mcpserve.TransportPrefix, IdleTTL: cfg.Transport.IdleTTL, MaxTTL: max(s.MaxTTL, cfg.Transport.IdleTTL),
 		MaxPerOwner: cfg.Transport.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal,
-	}, a.bus)
+	})), a.bus)
 	a.undo.push("transport sessions", func(context.Context) error { a.transports.Close(); return nil })
 	if err := a.openLimits(); err != nil {
 		return err
@@ -164,8 +194,8 @@ func (a *App) build(ctx context.Context, o Options) error {
 	}
 	metadata := a.baseURL + "/.well-known/oauth-protected-resource" + api.MCPPath
 	a.mcp, err = mcpserve.New(mcpserve.Deps{
-		Registry: registry, Extra: catalog.Direct(), Sessions: a.sessions, Transports: a.transports, Journal: a.journal,
-		Scheduler: a.scheduler, Jobs: a.jobs, Budgets: a.limits, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
+		Registry: registry, Extra: append(catalog.Direct(), o.Tools...), More: o.More, Drawers: catalog.Drawers(), Sessions: a.sessions, Transports: a.transports, Journal: a.journal,
+		Scheduler: a.scheduler, Jobs: a.jobs, Budgets: a.limits, Policy: a.policy, Audit: a.audit, Watch: a.watcher, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
 	}, mcpserve.Config{
 		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout, InlineLimit: cfg.Jobs.InlineLimit,
 		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, TransportDefault: s.TransportDefault,
@@ -179,19 +209,38 @@ func (a *App) build(ctx context.Context, o Options) error {
 		return fmt.Errorf("recover the jobs of the last process: %w", err)
 	}
 
+	if err := a.openAlerts(ctx); err != nil {
+		return err
+	}
+
 	deps := api.Deps{
 		Config: a.apiConfig(), Log: a.log, Tracer: tel.TracerProvider(), Verifier: verifier, Gate: a.gate, MCP: a.mcp,
 		Monitor: a.monitor(), Ready: a.Ready,
 	}
-	deps.OnRefusal = o.OnRefusal
+	deps.Degraded = a.audit.degraded
+	deps.Refused = func(ctx context.Context, err error) {
+		a.meters.refused(err)
+		a.audit.refused(ctx, err)
+	}
+	deps.Alerts = a.alerts.snapshot
+	deps.OnRefusal = func(ctx context.Context, r middleware.Refusal) {
+		a.audit.refusal(ctx, r)
+		a.alerts.refusal(r)
+		if o.OnRefusal != nil {
+			o.OnRefusal(ctx, r)
+		}
+	}
 	a.identityDeps(&deps)
 	if a.issuer != nil {
 		deps.Dev, deps.DevPaths = a.issuer, devidp.Paths()
 	}
+	if err := a.measure(); err != nil {
+		return err
+	}
 	if cfg.Telemetry.Metrics {
 		deps.Metrics = tel.MetricsHandler()
 	}
-	if deps.Admin, err = a.page(verifier); err != nil {
+	if deps.Admin, err = a.page(a.audit.verifier(verifier)); err != nil {
 		return err
 	}
 	a.serve(deps)
@@ -200,6 +249,12 @@ func (a *App) build(ctx context.Context, o Options) error {
 
 // listen opens the listeners and learns the URL that clients use.
 func (a *App) listen(ctx context.Context) error {
+	if a.cfg.TLS.On() {
+		var err error
+		if a.certs, err = openCertificates(a.cfg.TLS, a.log); err != nil {
+			return err
+		}
+	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", a.cfg.Addr)
 	if err != nil {
@@ -256,12 +311,20 @@ func (a *App) Log() *slog.Logger { return a.log }
 func (a *App) URL() string { return a.baseURL }
 
 // ListenURL returns where the main listener can be reached from this machine.
-func (a *App) ListenURL() string { return "http://" + dialable(a.Addr()) }
+func (a *App) ListenURL() string { return a.scheme() + dialable(a.Addr()) }
+
+// scheme begins the URLs of the listeners.
+func (a *App) scheme() string {
+	if a.certs != nil {
+		return "https://"
+	}
+	return "http://"
+}
 
 // AdminURL returns the URL of the page.
 func (a *App) AdminURL() string {
 	if a.adminLn != nil {
-		return "http://" + dialable(a.adminLn.Addr().String()) + "/admin/"
+		return a.scheme() + dialable(a.adminLn.Addr().String()) + "/admin/"
 	}
 	return a.baseURL + "/admin/"
 }

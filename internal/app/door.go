@@ -35,5 +35,7 @@ func (p pressure) Pressure() (time.Duration, bool) {
 // limit bounds the open connections of a listener.
 func (a *App) limit(ln net.Listener) net.Listener {
 	h := a.cfg.HTTP
-	return limitConns(ln, h.MaxConnections, h.MaxConnectionsPerAddress, h.TrustedProxies)
+	l := limitConns(ln, h.MaxConnections, h.MaxConnectionsPerAddress, h.TrustedProxies)
+	l.silent = a.certs != nil
+	return l
 }

@@ -23,7 +23,7 @@ import (
 func (a *App) identity(ctx context.Context) (identity.Verifier, error) {
 	a.baseURL = strings.TrimRight(a.cfg.PublicURL, "/")
 	if a.baseURL == "" {
-		a.baseURL = "http://" + dialable(a.Addr())
+		a.baseURL = a.scheme() + dialable(a.Addr())
 	}
 	if a.listener == nil {
 		return identity.Chain{}, nil // the local user is not asked for a token
@@ -128,11 +128,9 @@ func (a *App) apiConfig() api.Config {
 		o.Hosts = append(o.Hosts, middleware.Loopback...)
 	}
 	c := api.Config{
-		BaseURL: a.baseURL, Origins: o, MaxBodyBytes: h.MaxBodyBytes, ReadTimeout: h.ReadTimeout,
+		BaseURL: a.baseURL, Origins: o, MaxBodyBytes: h.MaxBodyBytes, ReadTimeout: h.ReadTimeout, WriteTimeout: h.WriteTimeout,
+		Addresses:  middleware.Addresses{Trusted: h.TrustedProxies, Header: h.ForwardedHeader},
 		PerAddress: a.cfg.Limits.PerAddress, PerToken: a.cfg.Limits.PerToken, Window: a.cfg.Limits.Window,
-	}
-	for _, p := range h.TrustedProxies {
-		c.TrustedProxies = append(c.TrustedProxies, p.String())
 	}
 	if a.issuer != nil {
 		c.AuthServers = append(c.AuthServers, a.baseURL+devidp.Prefix)

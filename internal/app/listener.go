@@ -28,6 +28,7 @@ type limitListener struct {
 	total      int            // 0 is no bound
 	perAddress int            // 0 is no bound
 	exempt     []netip.Prefix // whose connections count in total only: proxies speak for many
+	silent     bool           // one over a bound is just closed: it expects a handshake, not an answer
 
 	wg sync.WaitGroup // the answers that are being written
 
@@ -82,7 +83,7 @@ func (l *limitListener) enter(c net.Conn) net.Conn {
 			l.from[addr]++
 		}
 		return &limitedConn{Conn: c, leave: sync.OnceFunc(func() { l.leave(addr) })}
-	case l.away < maxTurnedAway && !l.closed:
+	case l.away < maxTurnedAway && !l.closed && !l.silent:
 		l.away++
 		l.wg.Go(func() { l.turnAway(c) })
 	default:

@@ -27,7 +27,7 @@ func (a *App) identityDeps(d *api.Deps) {
 		d.Proofs = a.proofs
 	}
 	if a.denied != nil {
-		d.Denials = a.denied
+		d.Denials = auditedDenials{a.denied, a.audit}
 	}
 	if len(a.logouts) > 0 {
 		d.Logout = a.endLogin
@@ -44,6 +44,7 @@ func (a *App) identityDeps(d *api.Deps) {
 func (a *App) endLogin(ctx context.Context, token string) error {
 	l, err := a.verifyLogout(ctx, token)
 	if err != nil {
+		a.audit.logout(ctx, "", "", err)
 		return err
 	}
 	over := identity.Denial{Issuer: l.Issuer, Reason: "logout", Expires: time.Now().Add(logoutDenial).UTC().Truncate(time.Second)}
@@ -60,8 +61,10 @@ func (a *App) endLogin(ctx context.Context, token string) error {
 		_, err := a.denied.Add(ctx, d)
 		errs = append(errs, err, a.endTransports(ctx, l))
 	}
-	a.log.InfoContext(ctx, "login ended by its issuer", "issuer", l.Issuer, "subject", l.Subject, "failed", errors.Join(errs...) != nil)
-	return errors.Join(errs...)
+	err = errors.Join(errs...)
+	a.audit.logout(ctx, l.Issuer, l.Subject, err)
+	a.log.InfoContext(ctx, "login ended by its issuer", "issuer", l.Issuer, "subject", l.Subject, "failed", err != nil)
+	return err
 }
 
 func (a *App) verifyLogout(ctx context.Context, token string) (oidc.Logout, error) {

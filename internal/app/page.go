@@ -26,7 +26,7 @@ func (a *App) page(verifier identity.Verifier) (http.Handler, error) {
 	for _, is := range a.cfg.Issuers() {
 		cfg.Issuers = append(cfg.Issuers, is.Issuer)
 	}
-	deps := web.Deps{Log: a.log, Verifier: verifier}
+	deps := web.Deps{Log: a.log, Verifier: verifier, Alerts: a.alerts.snapshot}
 	if a.issuer != nil {
 		cfg.Provider = &web.Provider{
 			Issuer: a.baseURL + devidp.Prefix, AuthURL: devidp.Prefix + "/authorize", TokenURL: a.baseURL + devidp.Prefix + "/token",

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/lyceum-mcp/lyceum/internal/config"
+	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 )
 
@@ -44,12 +45,28 @@ func (a *App) raiseThreads(ctx context.Context, w config.Work) {
 }
 
 // Reload takes over those settings of cfg that can change while the server runs:
-// the log level, budgets and how the CPU is shared. It returns the names of the others
+// the log level, budgets, the policy, certificates and how the CPU is shared. It returns the names of the others
 // that differ, which need a restart. A setting that cannot be taken over changes
 // nothing.
 func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string, err error) {
+	var changed []string
+	defer func() { a.audit.reloaded(changed, restart, err) }()
+	if err := a.audit.Ready(); err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
 	if err := cfg.Limits.Budgets().Validate(); err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
+	}
+	rules, err := policy.Compile(cfg.Policy.Rules())
+	if err != nil {
+		return nil, fmt.Errorf("reload: %w", err)
+	}
+	encrypts := a.certs != nil && cfg.TLS.On()
+	var next readTLS
+	if encrypts {
+		if next, err = readCertificates(cfg.TLS); err != nil {
+			return nil, fmt.Errorf("reload: %w", err)
+		}
 	}
 	if err := a.scheduler.Reconfigure(a.schedule(cfg.Work, a.tickets)); err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
@@ -57,13 +74,20 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string,
 	if err := a.limits.Reconfigure(cfg.Limits.Budgets()); err != nil {
 		return nil, fmt.Errorf("reload: %w", err)
 	}
+	a.policy.Replace(rules)
+	if encrypts {
+		a.certs.replace(next)
+	}
 	a.raiseThreads(ctx, cfg.Work)
 	a.level.Set(cfg.Log.Slog())
 	live := []string{
 		"log.level", "work.quantum", "work.max_running_per_tenant", "work.max_queued", "work.max_queued_per_tenant", "work.max_queued_per_subject",
 		"work.max_wait", "work.weight_interactive", "work.weight_batch", "work.weight_admin", "work.age_batch", "work.adaptive_min", "work.adaptive_max", "work.tenants",
+		"policy.tenants", "policy.guards",
 	}
-	var changed []string
+	if encrypts {
+		live = append(live, "tls.cert_file", "tls.key_file", "tls.client_ca_file", "tls.client_auth")
+	}
 	for _, name := range cfg.Differs(a.cfg) {
 		if slices.Contains(live, name) || isBudget(name) {
 			changed = append(changed, name)
@@ -74,3 +98,7 @@ func (a *App) Reload(ctx context.Context, cfg *config.Config) (restart []string,
 	a.log.InfoContext(ctx, "settings reloaded", "changed", changed, "need_restart", restart)
 	return restart, nil
 }
+
+// ReloadFailed records a reload that did not come to be: the settings could not be
+// read.
+func (a *App) ReloadFailed(err error) { a.audit.reloaded(nil, nil, err) }

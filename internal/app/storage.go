@@ -27,7 +27,7 @@ func (a *App) openStore(ctx context.Context, local bool) (session.Store, error) 
 		return nil, err // it says which store, and what was wrong
 	}
 	a.undo.push("store", func(context.Context) error { return store.Close() })
-	return store, nil
+	return a.meters.store(store), nil
 }
 
 // storageKeys returns the keys of the store, none if it is not encrypted.
@@ -42,11 +42,11 @@ func storageKeys(s config.Storage) ([]filestore.Key, error) {
 // their keyed calls, with what an earlier process left of both.
 func (a *App) openSessions(ctx context.Context) error {
 	s := a.cfg.Sessions
-	cfg := session.Config{
+	cfg := a.observe(reasoning, a.audit.watch(reasoning, session.Config{
 		IdleTTL: s.IdleTTL, MaxTTL: s.MaxTTL, MaxPerOwner: s.MaxPerOwner, MaxPerTenant: s.MaxPerTenant, MaxTotal: s.MaxTotal, MaxBytes: s.MaxBytes,
 		MaxBytesPerOwner: s.MaxBytesPerOwner, MaxBytesPerTenant: s.MaxBytesPerTenant, MaxBytesTotal: s.MaxBytesTotal,
 		MaxResidentBytes: s.MaxResidentBytes, ColdAfter: s.ColdAfter, MaxGrants: s.MaxGrants, MaxGrantTTL: s.MaxGrantTTL,
-	}
+	}))
 	if a.store == nil {
 		a.sessions, a.journal = session.New(cfg, a.bus), session.NewJournal(0, 0)
 	} else {
@@ -80,6 +80,10 @@ func (a *App) runner() *job.Runner {
 	j := a.cfg.Jobs
 	return job.New(job.Config{
 		MaxTTL: j.MaxTTL, Retention: j.Retention, CheckpointEvery: j.CheckpointEvery,
+		OnEnd: func(e job.Event) {
+			a.mcp.JobEnded(e) // no job ends before there is an endpoint
+			a.watcher.times.jobEnded(e)
+		},
 		MaxRunning: maxRuns, MaxRunningPerOwner: maxRuns,
 		MaxInput:  int(a.cfg.HTTP.MaxBodyBytes) + envelopeRoom,
 		MaxResult: int(a.cfg.Tools.MaxOutputBytes) + envelopeRoom,

@@ -89,6 +89,9 @@ func libraryFences() []Fence {
 		{Import: "github.com/go-jose/go-jose/v4", Inside: []string{"internal/devidp", "internal/identity/oidc"}, Reason: "keys are handled by the verifier and the development issuer only"},
 		{Import: "golang.org/x/oauth2", Inside: []string{"internal/bridge", "internal/identity/...", "web"}, Reason: "login flows belong to the bridge and the admin page"},
 
+		// Policy.
+		{Import: "cel.dev/cel-go", Inside: []string{"internal/policy"}, Reason: "an operator's conditions are compiled, bounded and evaluated in one place"},
+
 		// State.
 		{Import: "github.com/hashicorp/golang-lru/v2", Inside: []string{"session", "internal/identity", "internal/identity/..."}, Reason: "a cache belongs to the package that knows what may be forgotten"},
 		{Import: "go.etcd.io/bbolt", Inside: []string{"session/filestore"}, Reason: "one package writes the file"},

@@ -31,9 +31,12 @@ const (
 type Context struct {
 	RequestID string
 	Remote    string // address without port, after trusted proxies
-	Transport Transport
-	Started   time.Time
-	Principal *identity.Principal // nil before authentication
+	// Certificate is the subject of the certificate that the client's machine has
+	// shown, "" without one: for the log and for audit. Who calls, the token says.
+	Certificate string
+	Transport   Transport
+	Started     time.Time
+	Principal   *identity.Principal // nil before authentication
 
 	// What the client says about itself: for people and for audit, never for a
 	// decision.
@@ -42,6 +45,10 @@ type Context struct {
 	Revision string
 	// Method and Target name what was asked, from our own registry only.
 	Method, Target string
+	// Reason is why, in an operator's words: for audit.
+	Reason string
+	// OnRefusal, which may be nil, hears when a middleware refuses the request.
+	OnRefusal func(ctx context.Context, err error)
 
 	mu       sync.Mutex
 	ended    bool

@@ -23,7 +23,7 @@ type rule struct {
 func (c *Config) check(listens bool, failed map[string]bool) Problems {
 	var found Problems
 next:
-	for _, r := range slices.Concat(rules, authRules, limitRules) {
+	for _, r := range slices.Concat(rules, tlsRules, authRules, limitRules, policyRules, alertRules) {
 		if r.listener && !listens {
 			continue
 		}
@@ -59,8 +59,9 @@ var rules = []rule{
 			Mend:    "set oidc_issuer (--oidc-issuer URL), list auth.issuers, or try the server with --dev",
 		})
 	}},
-	{[]string{"dev", "addr", "insecure", "public_url"}, true, func(c *Config) []Problem {
-		return when(!c.Dev && !c.Insecure && !loopbackAddr(c.Addr) && scheme(c.PublicURL) != "https", Problem{
+	{[]string{"dev", "addr", "insecure", "public_url", "http.trusted_proxies", "tls.cert_file"}, true, func(c *Config) []Problem {
+		proxied := !c.Insecure && !c.TLS.On() && len(c.HTTP.TrustedProxies) > 0
+		return when(!c.Dev && proxied && !loopbackAddr(c.Addr) && scheme(c.PublicURL) != "https", Problem{
 			Path: "public_url", Reason: "tokens would travel in the clear: addr is reachable from other machines",
 			Allowed: "with such an addr an https URL, served by a proxy that terminates TLS",
 			Mend:    "set public_url to the https URL that clients use, or insecure to true on a trusted network",
@@ -91,7 +92,7 @@ var rules = []rule{
 		var all []Problem
 		for i, p := range c.HTTP.TrustedProxies {
 			all = append(all, when(p.Bits() == 0, Problem{
-				Path: fmt.Sprintf("http.trusted_proxies[%d]", i), Value: p.String(), Reason: "would believe everybody's X-Forwarded-For",
+				Path: fmt.Sprintf("http.trusted_proxies[%d]", i), Value: p.String(), Reason: "would believe everybody's word for their address",
 				Allowed: "the networks of your own proxies", Mend: "name them, such as 10.0.0.0/8",
 			})...)
 		}

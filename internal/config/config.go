@@ -40,6 +40,7 @@ type Config struct {
 
 	Log       Log       `key:"log" doc:"Log"`
 	HTTP      HTTP      `key:"http" doc:"HTTP"`
+	TLS       TLS       `key:"tls" doc:"TLS"`
 	Limits    Limits    `key:"limits" doc:"Rate limits"`
 	Auth      Auth      `key:"auth" doc:"Authentication"`
 	Sessions  Sessions  `key:"sessions" doc:"Reasoning sessions"`
@@ -51,7 +52,9 @@ type Config struct {
 	Tools     Tools     `key:"tools" doc:"Tools"`
 	Admin     Admin     `key:"admin" doc:"Administration"`
 	Telemetry Telemetry `key:"telemetry" doc:"Telemetry"`
+	Policy    Policy    `key:"policy" doc:"Policy: what is forbidden"`
 	Audit     Audit     `key:"audit" doc:"The audit log"`
+	Alerts    Alerts    `key:"alerts" doc:"Alerts: who is told of trouble"`
 
 	origins map[string]Origin // by path; written by Load only
 }
@@ -81,7 +84,8 @@ type HTTP struct {
 	Keepalive                time.Duration  `key:"keepalive" default:"15s" min:"1s" max:"5m" doc:"interval of the comments that keep a quiet event stream open"`
 	AllowedHosts             []string       `key:"allowed_hosts" format:"host" maxItems:"100" default:"" doc:"Host headers that are served; empty is that of public_url, and loopback names on a loopback address"`
 	AllowedOrigins           []string       `key:"allowed_origins" format:"origin" maxItems:"100" default:"" doc:"Origin headers that are served; empty is that of public_url"`
-	TrustedProxies           []netip.Prefix `key:"trusted_proxies" maxItems:"100" default:"" doc:"networks of proxies whose X-Forwarded-For is believed"`
+	TrustedProxies           []netip.Prefix `key:"trusted_proxies" maxItems:"100" default:"" doc:"networks of proxies whose word for a client's address is believed"`
+	ForwardedHeader          string         `key:"forwarded_header" enum:"auto|forwarded|x-forwarded-for" default:"auto" doc:"header in which trusted proxies name the client; auto takes either, and neither if they differ"`
 	MaxInFlight              int            `key:"max_in_flight" default:"8192" min:"1" max:"1000000" doc:"requests served at once, event streams not counted"`
 	MaxInFlightPerTenant     int            `key:"max_in_flight_per_tenant" default:"0" min:"0" max:"1000000" doc:"ordinary requests of one tenant served at once, and never more than are free; 0 is half, as many as max_in_flight is no bound"`
 	MaxStreams               int            `key:"max_streams" default:"8192" min:"0" max:"1000000" doc:"event streams of everybody, half of them for one tenant; 0 is no bound"`
@@ -177,11 +181,19 @@ type Admin struct {
 	Addr string `key:"addr" format:"hostport_or_empty" default:"" doc:"address of a second listener for /metrics, /admin and /api; empty serves them on the main one"`
 }
 
-// Telemetry says what is measured. Where traces go is said by the standard
-// variables OTEL_EXPORTER_OTLP_ENDPOINT and its relatives.
+// Telemetry says what is measured. Where traces and metrics are sent is said by
+// the standard variables OTEL_EXPORTER_OTLP_ENDPOINT and its relatives.
 type Telemetry struct {
-	SampleRatio float64 `key:"sample_ratio" default:"0.01" min:"0" max:"1" doc:"share of traces that are exported"`
-	Metrics     bool    `key:"metrics" default:"true" doc:"measure and serve /metrics"`
+	SampleRatio float64       `key:"sample_ratio" default:"0.01" min:"0" max:"1" doc:"share of traces that are kept and exported"`
+	Metrics     bool          `key:"metrics" default:"true" doc:"measure and serve /metrics"`
+	Tenants     []string      `key:"tenants" format:"word" maxItems:"100" default:"" doc:"tenants that metrics always name"`
+	TopTenants  int           `key:"top_tenants" default:"0" min:"0" max:"100" doc:"tenants with the most calls of late that metrics name besides; all others are one, other"`
+	SlowAfter   time.Duration `key:"slow_after" default:"2s" min:"0s" max:"1h" doc:"a call that takes longer is kept among the slow ones; 0s keeps none"`
+	SpanBytes   int64         `key:"span_bytes" unit:"bytes" default:"6MiB" min:"0" max:"1GiB" doc:"memory for recent, slow and failed spans, which the REST interface shows; 0 keeps none"`
+	Timelines   int           `key:"timelines" default:"1024" min:"0" max:"100000" doc:"sessions of which the latest calls and events are kept in memory; 0 keeps none"`
+	Flight      bool          `key:"flight" default:"false" doc:"keep the last seconds of the runtime's trace in memory, for recordings in the folder flight of data; costs some CPU time"`
+	FlightAfter time.Duration `key:"flight_after" default:"10s" min:"0s" max:"1h" doc:"a call that takes longer has a recording written, one a minute at most; 0s writes none"`
+	FlightFiles int           `key:"flight_files" default:"10" min:"1" max:"1000" doc:"recordings that are kept"`
 }
 
 // Audit says how it is kept who did what.

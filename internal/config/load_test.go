@@ -228,6 +228,45 @@ auth:
 	{name: "no-audience", noDev: true, flags: map[string][]string{"oidc-issuer": {"https://a.example"}}},
 	{name: "dev-in-public", flags: map[string][]string{"addr": {":8383"}}},
 	{name: "in-the-clear", noDev: true, flags: map[string][]string{"addr": {"0.0.0.0:80"}, "oidc-issuer": {"https://a.example"}, "public-url": {"http://lyceum.example"}}},
+	{name: "proxied-in-the-clear", noDev: true, flags: map[string][]string{
+		"addr": {"0.0.0.0:80"}, "oidc-issuer": {"https://a.example"}, "public-url": {"http://lyceum.example"}, "http-trusted-proxies": {"10.0.0.0/8"},
+	}},
+	{name: "admin-in-the-clear", noDev: true, flags: map[string][]string{"admin-addr": {"10.0.0.1:9090"}, "oidc-issuer": {"https://a.example"}, "public-url": {"https://lyceum.example"}}},
+	{name: "tls", yaml: "tls: {cert_file: a.pem}\npublic_url: http://127.0.0.1:8383\n"},
+	{name: "client-certificates", yaml: "tls: {client_ca_file: a.pem, key_file: b.key, client_auth: sometimes}\n"},
+	{name: "alerts", yaml: `
+alerts:
+  interval: 1ms
+  webhook_url: https://user@receiver.example
+  webhook_secret: short
+  webhook_secret_file: /etc/lyceum/webhook.key
+  rules:
+    - {rule: LyceumQueueWait, above: 0.5}
+    - {rule: LyceumQueueWait}
+    - {rule: Nothing}
+`},
+	{name: "alerts-unsigned", yaml: "alerts:\n  webhook_url: https://receiver.example\n"},
+	{name: "policy", yaml: `
+policy:
+  tenants:
+    - {tenant: acme, allow: [mcts, serch], deny: [clear_thought]}
+    - {tenant: acme, max_millis: -1}
+`},
+	{name: "policy-guards", yaml: `
+policy:
+  tenants:
+    - {tenant: acme, deny: [mtcs, session_delete]}
+    - {tenant: acme}
+  guards:
+    - {name: twice, when: operation == "mcts"}
+    - {name: twice, when: "operation == nobody"}
+    - name: typed
+      when: >-
+        family == "search" &&
+        params.n + 1
+    - {name: allowing, when: "true"}
+`},
+	{name: "guard-effect", yaml: "policy: {guards: [{name: a, when: 'true', effect: allow}, {name: b}]}\n"},
 	{name: "clear-public-url", noDev: true, flags: map[string][]string{"oidc-issuer": {"https://a.example"}, "public-url": {"http://lyceum.example"}}},
 	{name: "url-with-password", flags: map[string][]string{"public-url": {"https://me:secret@lyceum.example"}}},
 	{name: "caps", yaml: "sessions: {max_per_owner: 9, max_per_tenant: 8, max_total: 7, idle_ttl: 2h, max_ttl: 1h}\nwork: {max_queued: 5, max_queued_per_tenant: 6, call_timeout: 1s}\nhttp: {trusted_proxies: [0.0.0.0/0]}\nadmin: {addr: \"127.0.0.1:8383\"}\n"},

@@ -73,6 +73,11 @@ type Config struct {
 	// The largest sizes of a job's JSON, in bytes.
 	MaxInput, MaxResult, MaxPartial, MaxCheckpoint int
 
+	// OnEnd, which may be nil, hears of every EventFinished, and unlike a listener of
+	// the bus misses none. It runs under no lock on the goroutine that ended the job;
+	// what Recover finds to be over is told by Recover.
+	OnEnd func(Event)
+
 	// MaxStalled is how often in a row a job may be interrupted without a new
 	// checkpoint. Then it fails: it may be what stops the process.
 	MaxStalled int

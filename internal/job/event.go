@@ -23,7 +23,11 @@ type Event struct {
 
 // tell publishes an event. The caller holds no lock.
 func (r *Runner) tell(kind EventKind, j Job, kept bool) {
+	e := Event{Kind: kind, At: j.Updated, Job: j.Brief(), Kept: kept}
+	if kind == EventFinished && r.cfg.OnEnd != nil {
+		r.cfg.OnEnd(e)
+	}
 	if r.bus != nil {
-		r.bus.Publish(Event{Kind: kind, At: j.Updated, Job: j.Brief(), Kept: kept})
+		r.bus.Publish(e)
 	}
 }

@@ -40,10 +40,7 @@ func (c *toolCall) attached(ctx context.Context) {
 // it to its owner, or to nobody if its request was canceled.
 func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 	limit := c.s.cfg.InlineLimit
-	var lost <-chan struct{}
-	if c.lost != nil {
-		lost = c.lost.Done()
-	}
+	lost := c.wakes()
 	for {
 		if out, done := h.InlineUntil(ctx, limit, lost); done {
 			c.deliver(out)
@@ -54,6 +51,10 @@ func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 			c.fail(context.Cause(ctx))
 			return
 		}
+		if c.holds() { // a question of it is on the stream
+			lost, limit = nil, keepRetry
+			continue
+		}
 		// Its id is told only once it is stored. Where that is not possible, the
 		// request waits on.
 		err := h.Keep()
@@ -62,6 +63,7 @@ func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 			return
 		}
 		c.s.Log.WarnContext(ctx, "a long call cannot be kept as a job", "tool", c.spec.Name, "job", h.ID(), "error", err)
+		c.line.decline(err)
 		lost, limit = nil, keepRetry
 	}
 }
@@ -69,6 +71,7 @@ func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 // deliver takes the outcome of a job that has ended; the task is ours again.
 func (c *toolCall) deliver(out job.Outcome) {
 	t := c.task
+	c.through = true
 	switch {
 	case out.State == job.Completed:
 		c.settle(t.envelope, nil)
@@ -82,12 +85,17 @@ func (c *toolCall) deliver(out job.Outcome) {
 // detach leaves the job to its owner, to whom the answer names it.
 func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error) {
 	c.task.keep()
+	c.goesOn(h.ID())
 	j := h.Detach()
 	if err != nil { // the server stops and could not store it
 		c.fail(err)
 		return
 	}
+	c.detached = true
 	c.settle(c.running(j), nil)
+	if c.line.tasks {
+		c.body = c.created(j)
+	}
 	if c.lost != nil && c.lost.Err() != nil {
 		c.linger(ctx, j)
 	}

@@ -26,10 +26,20 @@ func (c *toolCall) charge(ctx context.Context, w http.ResponseWriter) *fault.Err
 	if c.s.Budgets == nil || c.spec == nil { // a call that names no operation fails for nothing
 		return nil
 	}
+	ctx, charging := c.s.obs.begin(ctx, &c.trail, phaseBudget)
 	r, d, refused := c.s.Budgets.Enter(ctx, c.in.principal, c.spec.Name, limit.Price{})
+	charging.end(refusal(refused))
 	c.reservation = r
 	announce(w, &d)
 	return refused
+}
+
+// refusal returns e as an error, which it is not while it is nil.
+func refusal(e *fault.Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
 }
 
 func announce(w http.ResponseWriter, d *limit.Decision) {
@@ -60,8 +70,12 @@ func (c *toolCall) discharge() {
 
 // paid settles the task with the CPU time that it took.
 func (t *task) paid(took time.Duration) {
+	t.used.Add(int64(took))
 	t.reservation.Settle(limit.Usage{CPU: took})
 }
+
+// cpu returns the CPU time of the attempts that are over.
+func (t *task) cpu() time.Duration { return time.Duration(t.used.Load()) }
 
 // mayOpen charges the opening of a session of either kind.
 func (s *Server) mayOpen(ctx context.Context, p *identity.Principal) error {
@@ -79,5 +93,5 @@ func (s *Server) openSession(ctx context.Context, in *incoming, params session.P
 	if err := s.mayOpen(ctx, in.principal); err != nil {
 		return nil, err
 	}
-	return s.Sessions.Open(ctx, in.owner, params)
+	return s.openWithin(ctx, in, params)
 }

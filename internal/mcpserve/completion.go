@@ -72,6 +72,9 @@ func match(all []string, typed string) completion {
 
 func (s *Server) completePrompt(q *query, prompt, argument string, known map[string]string) ([]string, error) {
 	f := s.prompt(prompt)
+	if f == nil && s.More.prompt(prompt) != nil {
+		return nil, nil // its arguments are free text
+	}
 	if f == nil {
 		return nil, badParams("unknown prompt")
 	}
@@ -116,7 +119,13 @@ func (s *Server) completeTemplate(ctx context.Context, q *query, template, varia
 	case "sessionId":
 		return s.ownSessions(q), nil
 	case "slot":
-		return s.ownSlots(ctx, q, session.ID(known["sessionId"]))
+		names, err := s.ownSlots(ctx, q, session.ID(known["sessionId"]))
+		if template != uriTemplates[uriSlot] { // views
+			names = slices.DeleteFunc(names, func(n string) bool { return s.drawer(n) == nil })
+		}
+		return names, err
+	case "format":
+		return viewForms, nil
 	default: // cursors are told by the page before
 		return nil, nil
 	}

@@ -39,7 +39,12 @@ func newSealer() (*sealer, error) {
 
 // seal returns a cursor for o in method that leads to place.
 func (s *sealer) seal(o session.Owner, method string, place []byte) string {
-	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(place)), uint64(time.Now().Add(cursorLife).Unix()))
+	return s.sealUntil(o, method, place, time.Now().Add(cursorLife))
+}
+
+// sealUntil is seal for something else that a client keeps for us, good until end.
+func (s *sealer) sealUntil(o session.Owner, method string, place []byte, end time.Time) string {
+	plain := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(place)), uint64(end.Unix()))
 	nonce := make([]byte, s.aead.NonceSize())
 	_, _ = rand.Read(nonce) // crypto/rand.Read never fails
 	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nonce, nonce, append(plain, place...), bound(o, method)))
@@ -48,7 +53,12 @@ func (s *sealer) seal(o session.Owner, method string, place []byte) string {
 // open returns the place that a cursor leads to. false is the one answer to a
 // cursor that is forged, damaged, too old, another owner's or another method's.
 func (s *sealer) open(o session.Owner, method, cursor string) ([]byte, bool) {
-	if len(cursor) > maxCursor {
+	return s.openWithin(o, method, cursor, maxCursor)
+}
+
+// openWithin is open for what has at most limit characters.
+func (s *sealer) openWithin(o session.Owner, method, cursor string, limit int) ([]byte, bool) {
+	if len(cursor) > limit {
 		return nil, false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

@@ -26,7 +26,7 @@ type exchange struct {
 	mu     sync.Mutex
 	stream *reply.Stream // made when first needed
 	done   bool          // the answer is out: nothing may follow
-	last   float64       // progress only grows
+	last   float64       // progress only grows; below 0: none was told
 	timer  *time.Timer
 	logAt  int // least severity of log messages to send; 0 sends none
 }

@@ -140,8 +140,11 @@ func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory
 	if sessions == nil {
 		sessions = session.New(sess, nil)
 	}
-	s, err := New(Deps{
-		Jobs:     job.New(job.Config{PersistAfter: time.Millisecond, CheckpointEvery: 2 * time.Millisecond}, store, nil, log),
+	var s *Server
+	s, err = New(Deps{
+		Jobs: job.New(job.Config{
+			PersistAfter: time.Millisecond, CheckpointEvery: 2 * time.Millisecond, OnEnd: func(e job.Event) { s.JobEnded(e) },
+		}, store, nil, log),
 		Registry: registry, Extra: testTools(g)[:1],
 		Sessions: sessions, Transports: session.New(transports, nil), Journal: session.NewJournal(0, 0),
 		Scheduler: work.New(work.Config{Tickets: 8}), Log: log,
@@ -173,6 +176,9 @@ func as(next http.Handler) http.Handler {
 			tenant = "t"
 		}
 		p := &identity.Principal{Tenant: tenant, Issuer: "i", Subject: sub, Scopes: []string{"reason"}, TokenKey: who}
+		if scopes := r.Header.Get("X-Scopes"); scopes != "" {
+			p.Scopes = []string{scopes}
+		}
 		ctx := client.NewContext(identity.NewContext(r.Context(), p), &client.Context{Transport: client.HTTP, Started: time.Now(), Principal: p})
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		next.ServeHTTP(w, r.WithContext(ctx))

@@ -27,6 +27,9 @@ type incoming struct {
 	owner     session.Owner
 	client    *client.Context
 	headers   bool // it came over HTTP, so its headers bind
+
+	session   session.ID // of the transport session; "" under 2026-07-28
+	transport *transport
 }
 
 // ServeHTTP serves the one endpoint.
@@ -66,8 +69,15 @@ func (s *Server) wrongMethod(w http.ResponseWriter) {
 	}), s.cfg.WriteTimeout)
 }
 
-// refuse answers with a failure before anything else was written.
+// refuse answers with a failure before anything else was written, and records it
+// if it is a refusal. Calls of tools have records of their own.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, id json.RawMessage, err error) {
+	s.noteRefusal(r.Context(), err)
+	s.answerRefusal(w, r, id, err)
+}
+
+// answerRefusal is refuse without the record.
+func (s *Server) answerRefusal(w http.ResponseWriter, r *http.Request, id json.RawMessage, err error) {
 	e := fault.From(err)
 	if c := client.FromContext(r.Context()); c != nil {
 		c.Fail(err)
@@ -121,12 +131,12 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, in *incoming) {
 		s.reject(w, in.client, id, bad)
 		return
 	}
-	if m.method == "" { // an answer to a request of ours; we never ask
+	if m.method == "" { // an answer to a request of ours
 		if modern(r.Header, m) {
 			s.reject(w, in.client, nil, invalidRequest("responses are not accepted under %s", rev2026))
 			return
 		}
-		w.WriteHeader(http.StatusAccepted)
+		s.takeAnswer(w, r, in, m)
 		return
 	}
 	if modern(r.Header, m) {
@@ -184,7 +194,9 @@ func (s *Server) postModern(w http.ResponseWriter, r *http.Request, in *incoming
 	case m.method == "subscriptions/listen":
 		s.listen(w, r.WithContext(ctx), in, m)
 	case m.method == "tools/call":
-		s.toolsCall(ctx, w, r, in, m, x, nil, nil)
+		s.modernCall(ctx, w, r, in, m, x)
+	case taskMethod(m.method):
+		s.serveTask(ctx, x, in, m)
 	case slices.Contains(removed, m.method):
 		s.reject(w, in.client, m.id, &rpcError{status: 404, code: codeNoMethod, message: "the method " + m.method + " does not exist in " + rev2026})
 	default:
@@ -219,6 +231,7 @@ func (s *Server) postLegacy(w http.ResponseWriter, r *http.Request, in *incoming
 }
 
 func (s *Server) serveLegacy(w http.ResponseWriter, r *http.Request, in *incoming, m *message, x *exchange, h *session.Handle, tr *transport) {
+	in.session, in.transport = h.ID(), tr
 	ctx, end := s.obs.start(r.Context(), in.client, m, s.target(m))
 	defer end()
 	switch m.method {
@@ -253,7 +266,7 @@ func (s *Server) notice(ctx context.Context, id session.ID, m *message) {
 func (s *Server) exchange(w http.ResponseWriter, r *http.Request, m *message) *exchange {
 	return &exchange{
 		w: w, id: m.id, token: m.meta.progressToken, streaming: accepts(r),
-		keepAlive: s.cfg.KeepAlive, timeout: s.cfg.WriteTimeout,
+		keepAlive: s.cfg.KeepAlive, timeout: s.cfg.WriteTimeout, last: -1,
 	}
 }
 
@@ -311,16 +324,21 @@ func (s *Server) initialize(w http.ResponseWriter, r *http.Request, in *incoming
 		return
 	}
 	var params struct {
-		ClientInfo json.RawMessage `json:"clientInfo"`
+		ClientInfo   json.RawMessage `json:"clientInfo"`
+		Capabilities json.RawMessage `json:"capabilities"`
 	}
 	_ = json.Unmarshal(m.params, &params) // mcp-go has decoded it already
 	describeClient(in.client, params.ClientInfo)
 	in.client.Revision = result.ProtocolVersion
-	if err := s.mayOpen(ctx, in.principal); err != nil {
+	err := s.auditReady()
+	if err == nil {
+		err = s.mayOpen(ctx, in.principal)
+	}
+	if err != nil {
 		s.refuse(w, r, m.id, err)
 		return
 	}
-	h, err := s.transports.open(r.Context(), in.owner, &transport{client: sessionClient(in.client)})
+	h, err := s.transports.open(r.Context(), in.owner, &transport{client: sessionClient(in.client), capabilities: declared(params.Capabilities)})
 	if err != nil {
 		s.refuse(w, r, m.id, err)
 		return

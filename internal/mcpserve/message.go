@@ -37,6 +37,13 @@ type message struct {
 	level     string          // params.level
 	arguments json.RawMessage // params.arguments
 
+	inputResponses json.RawMessage // params.inputResponses; nil only if absent
+	requestState   json.RawMessage // params.requestState
+	round          *round          // what the two say; set before a modern request is served
+
+	result  json.RawMessage // of a response
+	failure json.RawMessage // error of a response
+
 	meta meta
 }
 
@@ -95,7 +102,7 @@ func parse(body []byte) (*message, *rpcError) {
 
 var (
 	topKeys    = []string{"jsonrpc", "id", "method", "params", "result", "error"}
-	paramsKeys = []string{"name", "arguments", "uri", "cursor", "taskId", "requestId", "reason", "level", "_meta", "protocolVersion", "capabilities", "clientInfo"}
+	paramsKeys = []string{"name", "arguments", "uri", "cursor", "taskId", "requestId", "reason", "level", "inputResponses", "requestState", "_meta", "protocolVersion", "capabilities", "clientInfo"}
 	metaKeys   = []string{metaVersion, metaClientInfo, metaCapabilities, metaLogLevel, "progressToken", "traceparent", "tracestate", "baggage"}
 )
 
@@ -126,8 +133,10 @@ func decode(body []byte) (*message, *rpcError) {
 			m.method = jsonscan.String(value)
 		case "params":
 			m.params = value
-		case "result", "error":
-			m.response = true
+		case "result":
+			m.response, m.result = true, value
+		case "error":
+			m.response, m.failure = true, value
 		default:
 			if bad == nil {
 				bad = misspelt(key, topKeys, "the message")
@@ -176,6 +185,10 @@ func (m *message) decodeParams() *rpcError {
 			m.level = jsonscan.String(value)
 		case "arguments":
 			m.arguments = value
+		case "inputResponses":
+			m.inputResponses = value
+		case "requestState":
+			m.requestState = value
 		case "_meta":
 			if e := m.decodeMeta(value); e != nil && bad == nil {
 				bad = e

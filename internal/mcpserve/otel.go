@@ -1,7 +1,9 @@
 package mcpserve
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/client"
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/work"
+	"github.com/lyceum-mcp/lyceum/tools"
 )
 
 const scopeName = "github.com/lyceum-mcp/lyceum/internal/mcpserve"
@@ -25,8 +28,9 @@ type observer struct {
 	tracer   trace.Tracer
 	duration metric.Float64Histogram
 	wait     metric.Float64Histogram
+	watch    Watcher // nil if nobody listens
 
-	lanes map[work.Lane]metric.MeasurementOption
+	waits map[waitEnd]metric.MeasurementOption
 	known map[string]string // method → span name
 	calls map[outcome]metric.MeasurementOption
 	plain map[string]metric.MeasurementOption // by method
@@ -37,19 +41,33 @@ type outcome struct {
 	isError bool
 }
 
+// waitEnd is how waiting for a turn ended, and where.
+type waitEnd struct {
+	lane work.Lane
+	end  string
+}
+
+// Ends of waiting for a turn.
+const (
+	waitAdmitted = "admitted"
+	waitRefused  = "refused"  // the queue was full, or the wait too long
+	waitCanceled = "canceled" // who waited went away
+)
+
 var buckets = metric.WithExplicitBucketBoundaries(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
 // methods are those whose names may become labels.
 var methods = []string{
 	"initialize", "ping", "logging/setLevel", "server/discover", "subscriptions/listen", "tools/list", "tools/call",
 	"resources/list", "resources/templates/list", "resources/read", "prompts/list", "prompts/get", "completion/complete",
+	"resources/subscribe", "resources/unsubscribe",
 }
 
 const otherMethod = "_OTHER"
 
 func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*observer, error) {
 	o := &observer{
-		tracer: tp.Tracer(scopeName), lanes: map[work.Lane]metric.MeasurementOption{}, known: map[string]string{},
+		tracer: tp.Tracer(scopeName), watch: s.Watch, waits: map[waitEnd]metric.MeasurementOption{}, known: map[string]string{},
 		calls: map[outcome]metric.MeasurementOption{}, plain: map[string]metric.MeasurementOption{},
 	}
 	meter := mp.Meter(scopeName)
@@ -63,7 +81,9 @@ func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*
 		return nil, err
 	}
 	for _, l := range []work.Lane{work.Interactive, work.Batch, work.Admin} {
-		o.lanes[l] = metric.WithAttributeSet(attribute.NewSet(attribute.String("lane", l.String())))
+		for _, end := range []string{waitAdmitted, waitRefused, waitCanceled} {
+			o.waits[waitEnd{l, end}] = metric.WithAttributeSet(attribute.NewSet(attribute.String("lane", l.String()), attribute.String("outcome", end)))
+		}
 	}
 	for _, m := range append(methods, otherMethod) {
 		o.known[m] = m
@@ -83,32 +103,6 @@ func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*
 				set = append(set, attribute.String("error.type", "tool_error"))
 			}
 			o.calls[outcome{n, bad}] = metric.WithAttributeSet(attribute.NewSet(set...))
-		}
-	}
-	gauge := func(name, text string, read func() int) error {
-		_, err := meter.Int64ObservableGauge(name, metric.WithDescription(text), metric.WithInt64Callback(func(_ context.Context, ob metric.Int64Observer) error {
-			ob.Observe(int64(read()))
-			return nil
-		}))
-		return err
-	}
-	for _, g := range []struct {
-		name, text string
-		read       func() int
-	}{
-		{"lyceum.calls.in_flight", "Tool calls that run or wait.", func() int { return s.calls.len() }},
-		{"lyceum.streams.open", "Standing event streams.", func() int { return s.streams.len() }},
-		{"lyceum.sessions", "Live reasoning sessions.", func() int { return s.Sessions.Stats().Sessions }},
-		{"lyceum.sessions.transport", "Live transport sessions.", func() int { return s.Transports.Stats().Sessions }},
-		{"lyceum.queue.depth", "Calls waiting for a turn.", func() int { return s.Scheduler.Stats().Queued }},
-		{"lyceum.calls.overrun", "Calls whose tool ignores its deadline and still computes.", func() int { return int(s.overrunning.Load()) }},
-		{"lyceum.jobs.running", "Calls and jobs that have a goroutine.", func() int { return s.Jobs.Stats().Running }},
-		{"lyceum.jobs.queued", "Jobs that wait for a place, or for the next process.", func() int { return s.Jobs.Stats().Queued }},
-		{"lyceum.jobs.retained", "Finished jobs that are kept.", func() int { return s.Jobs.Stats().Retained }},
-		{"lyceum.work.running", "Calls holding a turn.", func() int { return s.Scheduler.Stats().Running }},
-	} {
-		if err := gauge(g.name, g.text, g.read); err != nil {
-			return nil, err
 		}
 	}
 	return o, nil
@@ -145,19 +139,33 @@ func (o *observer) start(ctx context.Context, c *client.Context, m *message, tar
 	}
 	ctx, span := o.tracer.Start(ctx, name, opts...)
 	if span.IsRecording() {
-		span.SetAttributes(attribute.String("mcp.method.name", method), attribute.String("mcp.protocol.version", c.Revision),
-			attribute.String("network.transport", transportName(c.Transport)))
-		if target != "" {
-			span.SetAttributes(attribute.String("gen_ai.tool.name", target), attribute.String("gen_ai.operation.name", "execute_tool"))
-		}
-		if m.id != nil {
-			span.SetAttributes(attribute.String("jsonrpc.request.id", string(m.id)))
-		}
+		span.SetAttributes(described(c, m, method, target)...)
 	}
 	return ctx, func() {
 		o.over(ctx, method, begin)
 		span.End()
 	}
+}
+
+// described are the attributes of a message's span.
+func described(c *client.Context, m *message, method, target string) []attribute.KeyValue {
+	all := []attribute.KeyValue{
+		attribute.String("mcp.method.name", method), attribute.String("mcp.protocol.version", c.Revision),
+		attribute.String("network.transport", transportName(c.Transport)), attribute.String("lyceum.request.id", c.RequestID),
+	}
+	if c.Transport == client.HTTP {
+		all = append(all, attribute.String("network.protocol.name", "http"), attribute.String("client.address", c.Remote))
+	}
+	if target != "" {
+		all = append(all, attribute.String("gen_ai.tool.name", target), attribute.String("gen_ai.operation.name", "execute_tool"))
+	}
+	if m.id != nil {
+		all = append(all, attribute.String("jsonrpc.request.id", printable(string(m.id))))
+	}
+	if method == "subscriptions/listen" {
+		all = append(all, attribute.Bool("lyceum.standing", true)) // its length is the client's affair
+	}
+	return all
 }
 
 // over records a message that is not a tool call; those have labels of their own.
@@ -176,14 +184,14 @@ func transportName(t client.Transport) string {
 
 // finished records a tool call that ran.
 func (o *observer) finished(ctx context.Context, c *toolCall) {
-	name := c.m.name
-	if c.spec != nil {
-		name = c.spec.Name
-	}
+	name, took := c.operation(), time.Since(c.in.client.Started)
 	if set, ok := o.calls[outcome{name, c.isError}]; ok {
-		o.duration.Record(ctx, time.Since(c.in.client.Started).Seconds(), set)
+		o.duration.Record(ctx, took.Seconds(), set)
 	}
 	span := trace.SpanFromContext(ctx)
+	if o.watch != nil {
+		o.watch.Called(c.report(name, took, span))
+	}
 	if !span.IsRecording() {
 		return
 	}
@@ -191,12 +199,35 @@ func (o *observer) finished(ctx context.Context, c *toolCall) {
 	if c.session != "" {
 		span.SetAttributes(attribute.String("lyceum.session.ref", c.session.Ref()))
 	}
+	for phase, part := range c.phases() {
+		span.SetAttributes(attribute.Float64("lyceum.phase."+phase, part.Duration.Seconds()))
+	}
 	if c.isError {
-		span.SetAttributes(attribute.String("error.type", "tool_error"))
-		if fault.KindOf(c.err) == fault.Internal {
-			span.SetStatus(codes.Error, "internal")
+		_, code := failureOf(c.err)
+		span.SetAttributes(attribute.String("error.type", "tool_error"), attribute.String("lyceum.error.code", code))
+		if serverFault(c.err) {
+			span.SetStatus(codes.Error, code)
 		}
 	}
+}
+
+// serverFault reports whether an error is one of the server rather than of what
+// it was asked.
+func serverFault(err error) bool {
+	switch kind, _ := failureOf(err); kind {
+	case fault.Internal, fault.Unavailable, fault.Timeout:
+		return true
+	}
+	return false
+}
+
+// failureOf returns the kind of a failure and the word of ours for it.
+func failureOf(err error) (fault.Kind, string) {
+	if bad, ok := errors.AsType[*tools.BadArguments](err); ok {
+		return fault.Invalid, cmp.Or(bad.Code, "invalid_arguments")
+	}
+	e := fault.From(err)
+	return e.Kind, e.MachineCode()
 }
 
 // failed records an error of the protocol.
@@ -210,9 +241,20 @@ func (o *observer) failed(ctx context.Context, code int) {
 	}
 }
 
-// waited records how long a call waited for its turn.
-func (o *observer) waited(ctx context.Context, lane work.Lane, d time.Duration) {
-	if set, ok := o.lanes[lane]; ok {
+// waited records how long a call waited for its turn, and with what end.
+func (o *observer) waited(ctx context.Context, lane work.Lane, d time.Duration, err error) {
+	end := waitAdmitted
+	switch {
+	case err == nil:
+	case refused(err):
+		end = waitRefused
+	default:
+		end = waitCanceled
+	}
+	if set, ok := o.waits[waitEnd{lane, end}]; ok {
 		o.wait.Record(ctx, d.Seconds(), set)
 	}
 }
+
+// Draining reports whether the server stops and takes no new calls.
+func (s *Server) Draining() bool { return s.draining.Load() }

@@ -172,6 +172,7 @@ func (s *Server) listPrompts(q *query) (*promptList, error) {
 		}
 		out.Prompts = append(out.Prompts, e)
 	}
+	out.Prompts = append(out.Prompts, s.More.promptEntries()...)
 	return out, nil
 }
 

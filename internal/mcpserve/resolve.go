@@ -19,6 +19,8 @@ type storedCall struct {
 	Person    string          `json:"person,omitempty"`
 	Scopes    []string        `json:"scopes"`
 	Client    session.Client  `json:"client"`
+	storedAsk
+	*storedLine
 }
 
 // input is the task as it is stored, made when it is. The session that it is to
@@ -31,7 +33,7 @@ func (t *task) input() (json.RawMessage, error) {
 	}
 	p := t.principal
 	b, _ := json.Marshal(storedCall{ // the arguments were checked to be JSON
-		Name: t.name, Arguments: t.arguments, ClientID: p.ClientID, Person: p.Name, Scopes: p.Scopes, Client: t.client,
+		Name: t.name, Arguments: t.arguments, ClientID: p.ClientID, Person: p.Name, Scopes: p.Scopes, Client: t.client, storedAsk: t.storedAsk(), storedLine: t.line.stored(),
 	})
 	return b, nil
 }
@@ -45,12 +47,13 @@ func (s *Server) Resolve(rec job.Record) (job.RunFunc, bool) {
 	}
 	o := rec.Owner
 	t := &task{
-		s: s, name: in.Name, arguments: in.Arguments, owner: o, client: in.Client, sessionID: rec.SessionID,
+		s: s, name: in.Name, arguments: in.Arguments, owner: o, client: in.Client, sessionID: rec.SessionID, asked: in.storedAsk,
 		principal: &identity.Principal{
 			Tenant: o.Tenant, Issuer: o.Issuer, Subject: o.Subject, ClientID: in.ClientID, Name: in.Person, Scopes: in.Scopes,
 		},
 	}
 	t.kept.Store(true)
+	s.restoreLine(t, in.storedLine)
 	if t.decode() != nil || t.spec.Name != rec.Operation {
 		return nil, false
 	}
@@ -58,6 +61,7 @@ func (s *Server) Resolve(rec job.Record) (job.RunFunc, bool) {
 	if t.call.SeedHint == nil {
 		t.call.SeedHint = &rec.Seed
 	}
+	s.kept.add(rec.ID, t)
 	return t.run, true
 }
 

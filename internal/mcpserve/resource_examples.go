@@ -110,7 +110,7 @@ func (e *examples) work(ctx context.Context, q *query, ex tools.Example) (json.R
 		return nil, err
 	}
 	defer h.Release()
-	t := &task{s: e.s, spec: spec, tool: e.tool}
+	t := &task{s: e.s, spec: spec, tool: e.tool, maxOutput: e.s.cfg.MaxOutputBytes} // nobody's policy: all see the same
 	t.call = tools.Call{
 		Session:   h,
 		Principal: &identity.Principal{Subject: nobody.Subject, Scopes: []string{string(policy.Reason)}},

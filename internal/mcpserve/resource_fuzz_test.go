@@ -12,17 +12,27 @@ import (
 
 func TestParseURI(t *testing.T) {
 	for text, want := range map[string]resourceURI{
-		"lyceum://guide":                          {kind: uriGuide},
-		"lyceum://operations":                     {kind: uriOperations},
-		"lyceum://operations/mcts":                {kind: uriOperation, name: "mcts"},
-		"lyceum://operations/mcts/schema":         {kind: uriSchema, name: "mcts"},
-		"lyceum://operations/mcts/examples":       {kind: uriExamples, name: "mcts"},
-		"lyceum://sessions/rs_a":                  {kind: uriSession, session: "rs_a"},
-		"lyceum://sessions/rs%5Fa":                {kind: uriSession, session: "rs_a"},
-		"lyceum://sessions/rs_a/slots/mcts%2Ft_1": {kind: uriSlot, session: "rs_a", part: "mcts/t_1"},
-		"lyceum://sessions/rs_a/slots/mcts/t_1":   {kind: uriSlot, session: "rs_a", part: "mcts/t_1"},
-		"lyceum://sessions/rs_a/export":           {kind: uriExport, session: "rs_a"},
-		"lyceum://sessions/rs_a/export/1.2.3.s:x": {kind: uriExportPage, session: "rs_a", part: "1.2.3.s:x"},
+		"lyceum://guide":                                         {kind: uriGuide},
+		"lyceum://operations":                                    {kind: uriOperations},
+		"lyceum://operations/mcts":                               {kind: uriOperation, name: "mcts"},
+		"lyceum://operations/mcts/schema":                        {kind: uriSchema, name: "mcts"},
+		"lyceum://operations/mcts/examples":                      {kind: uriExamples, name: "mcts"},
+		"lyceum://sessions/rs_a":                                 {kind: uriSession, session: "rs_a"},
+		"lyceum://sessions/rs%5Fa":                               {kind: uriSession, session: "rs_a"},
+		"lyceum://sessions/rs_a/slots/mcts%2Ft_1":                {kind: uriSlot, session: "rs_a", part: "mcts/t_1"},
+		"lyceum://sessions/rs_a/slots/mcts/t_1":                  {kind: uriSlot, session: "rs_a", part: "mcts/t_1"},
+		"lyceum://sessions/rs_a/slots/mcts%2Ft_1/svg":            {kind: uriView, session: "rs_a", part: "mcts/t_1", view: "svg"},
+		"lyceum://sessions/rs_a/slots/mcts/t_1/json-graph":       {kind: uriView, session: "rs_a", part: "mcts/t_1", view: "json-graph"},
+		"lyceum://sessions/rs_a/slots/mcts/t_1/json-graph/7.100": {kind: uriViewPage, session: "rs_a", part: "mcts/t_1", view: "7.100"},
+		"lyceum://sessions/rs_a/slots/svg":                       {kind: uriSlot, session: "rs_a", part: "svg"},
+		"lyceum://sessions/rs_a/slots/svg/svg":                   {kind: uriView, session: "rs_a", part: "svg", view: "svg"},
+		"lyceum://sessions/rs_a/slots/svg%2Fsvg":                 {kind: uriSlot, session: "rs_a", part: "svg/svg"},
+		"lyceum://sessions/rs_a/slots/a/sv%67":                   {kind: uriSlot, session: "rs_a", part: "a/svg"},
+		"lyceum://sessions/rs_a/slots/a/svg/7.100":               {kind: uriSlot, session: "rs_a", part: "a/svg/7.100"},
+		"lyceum://sessions/rs_a/slots/a/json-graph/07.1":         {kind: uriSlot, session: "rs_a", part: "a/json-graph/07.1"},
+		"lyceum://sessions/rs_a/slots/a/json-graph/svg":          {kind: uriView, session: "rs_a", part: "a/json-graph", view: "svg"},
+		"lyceum://sessions/rs_a/export":                          {kind: uriExport, session: "rs_a"},
+		"lyceum://sessions/rs_a/export/1.2.3.s:x":                {kind: uriExportPage, session: "rs_a", part: "1.2.3.s:x"},
 	} {
 		if got, ok := parseURI(text); !ok || got != want {
 			t.Errorf("%s: %+v, %v", text, got, ok)
@@ -31,7 +41,7 @@ func TestParseURI(t *testing.T) {
 	for _, text := range []string{
 		"", "lyceum:", "lyceum://", "LYCEUM://guide", "lyceum://Guide", "lyceum://guide/", "lyceum://guide#x", "lyceum://guide?x", "http://guide",
 		"lyceum://operations/", "lyceum://operations//schema", "lyceum://operations/x/y", "lyceum://operations/x/schema/", "lyceum://operations/%zz",
-		"lyceum://sessions", "lyceum://sessions/", "lyceum://sessions//export", "lyceum://sessions/x/", "lyceum://sessions/x/slots", "lyceum://sessions/x/slots/",
+		"lyceum://sessions", "lyceum://sessions/", "lyceum://sessions//export", "lyceum://sessions/x/", "lyceum://sessions/x/slots", "lyceum://sessions/x/slots/", "lyceum://sessions/x/slots//svg", "lyceum://sessions/x/slots//json-graph/1.0",
 		"lyceum://sessions/x/export/", "lyceum://sessions/x/other", "lyceum://sessions/x%00", "lyceum://sessions/%ff",
 	} {
 		if got, ok := parseURI(text); ok {
@@ -42,7 +52,10 @@ func TestParseURI(t *testing.T) {
 
 // Whatever is taken has one way of being written, which leads to the same.
 func FuzzParseURI(f *testing.F) {
-	for _, s := range []string{"lyceum://guide", "lyceum://operations/a/schema", "lyceum://sessions/rs_a/slots/b%2Fc", "lyceum://sessions/a/export/1.2.3.x", "lyceum://sessions/%7Bslot%7D/slots/{sessionId}"} {
+	for _, s := range []string{
+		"lyceum://guide", "lyceum://operations/a/schema", "lyceum://sessions/rs_a/slots/b%2Fc", "lyceum://sessions/a/export/1.2.3.x", "lyceum://sessions/a/slots/b/svg", "lyceum://sessions/a/slots/b%2Fsvg", "lyceum://sessions/a/slots/b/json-graph/1.2",
+		"lyceum://sessions/a/slots/b/json-graph/%31.2", "lyceum://sessions/%7Bslot%7D/slots/{sessionId}",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

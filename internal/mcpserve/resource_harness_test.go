@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/policy"
+	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
 	"github.com/lyceum-mcp/lyceum/tools"
@@ -54,6 +56,17 @@ type (
 )
 
 var notes = session.NewSlot[note]("note")
+
+// noteGraph draws a note as a path of its words.
+func noteGraph(n *note) (g graph.Graph) {
+	for i, word := range strings.Fields(n.Text) {
+		g.Nodes = append(g.Nodes, graph.Node{ID: strconv.Itoa(i), Label: word})
+		if i > 0 {
+			g.Edges = append(g.Edges, graph.Edge{From: strconv.Itoa(i - 1), To: strconv.Itoa(i)})
+		}
+	}
+	return g
+}
 
 func demoTools() []tools.Tool {
 	weigh := tools.Define(tools.Spec{
@@ -110,6 +123,7 @@ func demoWorld(t testing.TB, all []tools.Tool, change ...func(*Config, *session.
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	s, err := New(Deps{
 		Jobs:     job.New(job.Config{}, job.NewMemoryStore(), nil, log),
+		Drawers:  []tools.Drawer{tools.NewDrawer(notes, noteGraph)},
 		Registry: registry, Sessions: session.New(sess, nil), Transports: session.New(transports, nil), Journal: session.NewJournal(0, 0),
 		Scheduler: work.New(work.Config{Tickets: 2}), Log: log,
 		Tracer: tracenoop.NewTracerProvider(), Meter: metricnoop.NewMeterProvider(),

@@ -17,6 +17,9 @@ const (
 	mimeMarkdown = "text/markdown"
 	mimeJSON     = "application/json"
 	mimeSchema   = "application/schema+json"
+	mimeMermaid  = "application/vnd.mermaid"
+	mimeDOT      = "text/vnd.graphviz"
+	mimeSVG      = "image/svg+xml"
 )
 
 type resourceEntry struct {
@@ -38,7 +41,7 @@ type templateEntry struct {
 	Name        string `json:"name"`
 	Title       string `json:"title,omitempty"`
 	Description string `json:"description"`
-	MIMEType    string `json:"mimeType"`
+	MIMEType    string `json:"mimeType,omitempty"`
 }
 
 type templateList struct {
@@ -147,6 +150,8 @@ var templates = []templateEntry{
 	{uriTemplates[uriExamples], "operation_examples", "Examples of an operation", "Calls that work as they stand, with the results that this server computed for them.", mimeJSON},
 	{uriTemplates[uriSession], "session", "A session", "One of your sessions: its counts, its expiry, and the URI of each object in it.", mimeJSON},
 	{uriTemplates[uriSlot], "session_object", "An object of a session", "One object of one of your sessions, such as a tree, a chain or a decision, with its version.", mimeJSON},
+	{uriTemplates[uriView], "session_object_view", "A drawing of an object", "A tree or graph of one of your sessions as mermaid, dot or svg, of 200 nodes at most, or whole as json-graph.", ""},
+	{uriTemplates[uriViewPage], "session_object_graph_page", "Page of a graph", "A further page of a json-graph: the page before names its cursor.", mimeJSON},
 	{uriTemplates[uriExport], "session_export", "Export of a session", "The whole of one of your sessions as a document with a digest; in pages where it is large.", mimeJSON},
 	{uriTemplates[uriExportPage], "session_export_page", "Page of an export", "A further page of an export: the page before names its cursor.", mimeJSON},
 }
@@ -155,7 +160,8 @@ func (s *Server) listTemplates(q *query) (*templateList, error) {
 	if err := s.whole(q); err != nil {
 		return nil, err
 	}
-	out := &templateList{Templates: slices.Clone(templates)}
+	_, more := s.More.entries()
+	out := &templateList{Templates: slices.Concat(templates, more)}
 	if !q.titled() {
 		for i := range out.Templates {
 			out.Templates[i].Title = ""

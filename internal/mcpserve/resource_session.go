@@ -53,7 +53,7 @@ func (s *Server) readResource(ctx context.Context, q *query) (*contents, *hint, 
 		}
 		return &contents{[]content{{asked, mime, text}}}, forAll, nil
 	}
-	body, err := s.readSession(ctx, q, u)
+	body, mime, err := s.readSession(ctx, q, u)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -63,30 +63,33 @@ func (s *Server) readResource(ctx context.Context, q *query) (*contents, *hint, 
 			Public: fmt.Sprintf("the resource has %d bytes; the limit is %d: read the export, which comes in pages", len(body), s.cfg.MaxOutputBytes),
 		}
 	}
-	return &contents{[]content{{asked, mimeJSON, string(body)}}}, forOne, nil
+	return &contents{[]content{{asked, mime, string(body)}}}, forOne, nil
 }
 
-// readSession reads what a private URI leads to.
-func (s *Server) readSession(ctx context.Context, q *query, u resourceURI) ([]byte, error) {
+// readSession reads what a private URI leads to, and says what it is.
+func (s *Server) readSession(ctx context.Context, q *query, u resourceURI) (body []byte, mime string, err error) {
 	if err := policy.Require(q.in.principal, policy.Reason); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	h, err := s.Sessions.Acquire(ctx, q.in.owner, u.session)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer h.Release()
 	h.Look()
 	switch u.kind {
+	case uriView, uriViewPage:
+		return s.viewBody(ctx, q, h, u)
 	case uriSlot:
-		return slotBody(h, u.part)
+		body, err = slotBody(h, u.part)
 	case uriExport:
-		return exportBody(h, "")
+		body, err = exportBody(h, "")
 	case uriExportPage:
-		return exportBody(h, u.part)
+		body, err = exportBody(h, u.part)
 	default:
-		return s.sessionBody(ctx, q, h)
+		body, err = s.sessionBody(ctx, q, h)
 	}
+	return body, mimeJSON, err
 }
 
 type sessionBody struct {
@@ -101,6 +104,7 @@ type slotLine struct {
 	URI     string `json:"uri"`
 	Version uint64 `json:"version"` // of the session at the slot's last commit
 	Bytes   int    `json:"bytes"`
+	Drawing string `json:"drawing,omitempty"` // its URI, of what is a tree or a graph
 }
 
 func (s *Server) sessionBody(ctx context.Context, q *query, h *session.Handle) ([]byte, error) {
@@ -116,7 +120,11 @@ func (s *Server) sessionBody(ctx context.Context, q *query, h *session.Handle) (
 		Session: info, Export: resourceURI{kind: uriExport, session: h.ID()}.String(), SlotCount: len(snapshot.Cells), Slots: []slotLine{},
 	}
 	for _, c := range snapshot.Cells[:min(len(snapshot.Cells), maxSlotLines)] {
-		out.Slots = append(out.Slots, slotLine{c.Name, slotURI(h.ID(), c.Name), c.Version, len(c.Data)})
+		line := slotLine{Slot: c.Name, URI: slotURI(h.ID(), c.Name), Version: c.Version, Bytes: len(c.Data)}
+		if s.drawer(c.Name) != nil {
+			line.Drawing = viewURI(h.ID(), c.Name, formSVG)
+		}
+		out.Slots = append(out.Slots, line)
 	}
 	return encodeJSON(out)
 }

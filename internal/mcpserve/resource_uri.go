@@ -2,6 +2,7 @@ package mcpserve
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,6 +27,8 @@ const (
 	uriExamples
 	uriSession
 	uriSlot
+	uriView
+	uriViewPage
 	uriExport
 	uriExportPage
 )
@@ -37,6 +40,8 @@ var uriTemplates = map[uriKind]string{
 	uriExamples:   "lyceum://operations/{name}/examples",
 	uriSession:    "lyceum://sessions/{sessionId}",
 	uriSlot:       "lyceum://sessions/{sessionId}/slots/{slot}",
+	uriView:       "lyceum://sessions/{sessionId}/slots/{slot}/{format}",
+	uriViewPage:   "lyceum://sessions/{sessionId}/slots/{slot}/json-graph/{cursor}",
 	uriExport:     "lyceum://sessions/{sessionId}/export",
 	uriExportPage: "lyceum://sessions/{sessionId}/export/{cursor}",
 }
@@ -47,14 +52,21 @@ type resourceURI struct {
 	name    string     // of an operation
 	session session.ID // whose it is, only a look-up tells
 	part    string     // the slot, or the cursor of a page
+	view    string     // of the slot: its form, or the cursor of a page of it
 }
 
 // private reports whether what the URI leads to depends on who asks.
 func (u resourceURI) private() bool { return u.kind >= uriSession }
 
+// ofSlot reports whether the URI is about one object, as it is now.
+func (u resourceURI) ofSlot() bool { return u.kind == uriSlot || u.kind == uriView }
+
+// paged reports whether the URI leads to a page of one version, which never changes.
+func (u resourceURI) paged() bool { return u.kind == uriExportPage || u.kind == uriViewPage }
+
 // parseURI takes a URI apart, or returns false: what it leads to, if to
 // anything, is not asked here. A slot's name may hold slashes, written as they
-// are or as %2F.
+// are or as %2F; but before the name of a form, one as it is ends the slot's name.
 func parseURI(text string) (resourceURI, bool) {
 	rest, ok := strings.CutPrefix(text, uriScheme)
 	if !ok || len(text) > maxURI || strings.ContainsAny(rest, "?#") {
@@ -104,7 +116,7 @@ func parseSession(rest string) (u resourceURI, ok bool) {
 	view, part, more := strings.Cut(view, "/")
 	switch {
 	case view == "slots" && more:
-		u.kind = uriSlot
+		u.kind, part, u.view = parseView(part)
 	case view == "export" && more:
 		u.kind = uriExportPage
 	case view == "export":
@@ -117,6 +129,29 @@ func parseSession(rest string) (u resourceURI, ok bool) {
 		return resourceURI{}, false
 	}
 	return u, true
+}
+
+// parseView takes the form off what follows "slots/".
+func parseView(rest string) (kind uriKind, slot, view string) {
+	head, last, ok := cutLast(rest)
+	if ok && slices.Contains(viewForms, last) {
+		return uriView, head, last
+	}
+	if ok && isCursor(last) {
+		if slot, form, ok := cutLast(head); ok && form == formGraph {
+			return uriViewPage, slot, last
+		}
+	}
+	return uriSlot, rest, ""
+}
+
+// cutLast cuts at the last slash.
+func cutLast(s string) (head, last string, ok bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
 }
 
 // segment decodes a part of a path: text that is not empty and has no control
@@ -152,6 +187,10 @@ func (u resourceURI) String() string {
 	switch u.kind {
 	case uriSlot:
 		return base + "/slots/" + url.PathEscape(u.part)
+	case uriView:
+		return base + "/slots/" + url.PathEscape(u.part) + "/" + u.view
+	case uriViewPage:
+		return base + "/slots/" + url.PathEscape(u.part) + "/" + formGraph + "/" + u.view
 	case uriExport:
 		return base + "/export"
 	case uriExportPage:
@@ -164,4 +203,8 @@ func sessionURI(id session.ID) string { return resourceURI{kind: uriSession, ses
 
 func slotURI(id session.ID, slot string) string {
 	return resourceURI{kind: uriSlot, session: id, part: slot}.String()
+}
+
+func viewURI(id session.ID, slot, form string) string {
+	return resourceURI{kind: uriView, session: id, part: slot, view: form}.String()
 }

@@ -60,6 +60,9 @@ func badParams(text string) *rpcError {
 // reports whether the message was one of them.
 func (s *Server) answered(ctx context.Context, x *exchange, in *incoming, m *message, modernEra bool) bool {
 	q := &query{in: in, m: m, modern: modernEra}
+	if s.answeredMore(ctx, x, q) {
+		return true
+	}
 	var result any
 	var keep *hint
 	var err error
@@ -139,11 +142,8 @@ func (s *Server) failQuery(ctx context.Context, x *exchange, q *query, err error
 	bad := toRPC(e)
 	switch e.Kind {
 	case fault.NotFound:
-		// Whatever was looked for, the bytes are the same.
-		bad = &rpcError{status: http.StatusOK, code: codeNoResource, message: errNoResource.Public}
-		if q.modern {
-			bad.code = codeInvalidParams
-		}
+		// Whatever was looked for, and why it is not there, the bytes are the same.
+		bad = unknownResource(q)
 	case fault.Forbidden:
 		s.Forbid(x.w, err)
 	case fault.Invalid, fault.Conflict, fault.TooLarge:

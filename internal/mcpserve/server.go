@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lyceum-mcp/lyceum/internal/job"
+	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
@@ -27,13 +28,18 @@ import (
 type Deps struct {
 	Registry   *tools.Registry
 	Extra      []tools.Tool       // offered as tools of their own, beside the facade
+	More       More               // prompts and resources beside those of the operations
+	Drawers    []tools.Drawer     // of the objects that are trees or graphs
 	Sessions   *session.Directory // reasoning sessions
 	Transports *session.Directory // transport sessions of the older revisions
 	Journal    *session.Journal   // results of calls with an idempotency key
 	Scheduler  *work.Scheduler
-	Jobs       *job.Runner // what every computing call runs in; recover with Server.Resolve
-	Budgets    Budgets     // of tenants, owners and tokens; nil if nothing is bounded
+	Jobs       *job.Runner    // what every computing call runs in; recover with Server.Resolve
+	Budgets    Budgets        // of tenants, owners and tokens; nil if nothing is bounded
+	Audit      Auditor        // nil keeps no record
+	Policy     *policy.Policy // what is forbidden; nil asks for scopes only
 	Log        *slog.Logger
+	Watch      Watcher // hears of calls; may be nil
 	Tracer     trace.TracerProvider
 	Meter      metric.MeterProvider
 	// Forbid writes the step-up challenge of a Forbidden failure.
@@ -102,6 +108,9 @@ type Server struct {
 
 	transports *transports
 	calls      *inflight
+	asked      asked
+	parked     parked
+	kept       *keptTasks
 	streams    *streams
 	subs       *subscriptions
 	cursors    *sealer
@@ -119,6 +128,7 @@ type direct struct {
 	tool    tools.Tool    // or nil
 	facade  *tools.Facade // where tool is nil
 	message json.RawMessage
+	headers []paramHeader // arguments that come in headers too
 }
 
 // New returns a server over deps.
@@ -129,6 +139,7 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	s := &Server{Deps: deps, cfg: cfg.withDefaults(), direct: map[string]*direct{}}
 	s.transports = &transports{dir: deps.Transports, byID: map[session.ID]*transport{}}
 	s.calls = newInflight()
+	s.kept = &keptTasks{byID: map[job.ID]*task{}}
 	s.streams = newStreams(s.cfg.MaxStreamsPerUser)
 	s.subs = newSubscriptions(s.cfg.MaxSubscriptions)
 	var err error
@@ -138,6 +149,8 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	if s.fixed, err = newFixed(s); err != nil {
 		return nil, err
 	}
+	more, _ := s.More.entries()
+	s.fixed.entries = append(s.fixed.entries, more...)
 	if s.families, err = newFamilies(s.Registry, s.cfg.Surface); err != nil {
 		return nil, err
 	}
@@ -153,6 +166,7 @@ func New(deps Deps, cfg Config) (*Server, error) {
 		mcpserver.WithResourceCapabilities(true, false), // what they are, resources.go and prompts.go say
 		mcpserver.WithPromptCapabilities(false),
 		mcpserver.WithCompletions(),
+		mcpserver.WithExtensions(map[string]any{tools.TasksExtension: map[string]any{}}),
 		mcpserver.WithLogging(),
 		mcpserver.WithCacheHints(60_000, mcp.CacheScopePrivate),
 		mcpserver.WithInstructions(instructions),
@@ -166,7 +180,11 @@ func New(deps Deps, cfg Config) (*Server, error) {
 	}
 	for _, t := range slices.Concat(s.sessionTools(), s.jobTools(), deps.Extra) {
 		spec := t.Spec()
-		s.offer(spec.Name, spec.Summary, spec.Title, t.InputSchema(), nil, annotations(spec.Effect), &direct{tool: t})
+		d := &direct{tool: t}
+		if d.headers, err = paramHeaders(t.InputSchema()); err != nil {
+			return nil, fmt.Errorf("the tool %s: %w", spec.Name, err)
+		}
+		s.offer(spec.Name, spec.Summary, spec.Title, t.InputSchema(), nil, annotations(spec.Effect), d)
 	}
 	return s, nil
 }

@@ -2,6 +2,7 @@ package mcpserve
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
@@ -29,7 +30,8 @@ type transports struct {
 
 // transport is what one transport session remembers.
 type transport struct {
-	client session.Client
+	client       session.Client
+	capabilities json.RawMessage // that the client declared; nil if it is no object
 
 	mu        sync.Mutex
 	reasoning session.ID // of calls that name no session; made by the first of them

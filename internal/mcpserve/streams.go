@@ -78,11 +78,12 @@ const recheckEvery = 5 * time.Second
 // that it watched has ended, or the server stops. It returns true where the client
 // is still there to read a final message. id is that of the subscription, nil in
 // the older revisions.
-func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, over <-chan struct{}, sub *subscriber, id json.RawMessage) bool {
+func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, over <-chan struct{}, sub *subscriber, tasks *taskWatch, id json.RawMessage) bool {
 	tick := time.NewTicker(s.cfg.KeepAlive)
 	defer tick.Stop()
 	recheck := time.NewTicker(recheckEvery)
 	defer recheck.Stop()
+	defer tasks.begin()()
 	var expired <-chan time.Time
 	if !expires.IsZero() {
 		t := time.NewTimer(time.Until(expires))
@@ -101,6 +102,10 @@ func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, 
 			return true
 		case <-recheck.C:
 			s.subs.recheck(sub, s.Sessions.List)
+		case <-tasks.due():
+			if s.tellTasks(ctx, st, tasks, id) != nil {
+				return false
+			}
 		case <-sub.wake:
 			ended, err := s.tell(st, sub, id)
 			if err != nil {
@@ -161,7 +166,7 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, in *incoming) {
 		return
 	}
 	s.subs.serve(sub)
-	s.hold(r.Context(), st, in.principal.Expires, over, sub, nil)
+	s.hold(r.Context(), st, in.principal.Expires, over, sub, nil, nil)
 	st.Close()
 }
 
@@ -170,6 +175,11 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request, in *incoming) {
 // that the caller may not read is not in it, whatever the cause.
 func (s *Server) listen(w http.ResponseWriter, r *http.Request, in *incoming, m *message) {
 	uris, err := wantedURIs(m)
+	if err != nil {
+		s.failQuery(r.Context(), s.exchange(w, r, m), &query{in: in, m: m, modern: true}, err)
+		return
+	}
+	tasks, err := s.wantedTasks(r.Context(), in, m)
 	if err != nil {
 		s.failQuery(r.Context(), s.exchange(w, r, m), &query{in: in, m: m, modern: true}, err)
 		return
@@ -192,11 +202,17 @@ func (s *Server) listen(w http.ResponseWriter, r *http.Request, in *incoming, m 
 	if len(honoured) > 0 {
 		ack = appendJSON(append(ack, `"resourceSubscriptions":`...), honoured)
 	}
+	if len(tasks.ids) > 0 {
+		if len(honoured) > 0 {
+			ack = append(ack, ',')
+		}
+		ack = appendJSON(append(ack, `"taskIds":`...), tasks.ids)
+	}
 	ack = appendTagged(append(ack, "},"...), m.id)
 	if st.Send(append(ack, "}}"...)) != nil {
 		return
 	}
-	if s.hold(r.Context(), st, in.principal.Expires, nil, sub, m.id) {
+	if s.hold(r.Context(), st, in.principal.Expires, nil, sub, tasks, m.id) {
 		final := append([]byte(`{"jsonrpc":"2.0","id":`), m.id...)
 		final = appendTagged(append(final, `,"result":{"resultType":"complete",`...), m.id)
 		_ = st.Send(append(final, "}}"...)) // the last word; a client that left does not need it

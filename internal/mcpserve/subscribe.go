@@ -186,7 +186,7 @@ func (sub *subscriber) compareLocked(snap *session.Snapshot) (marked bool) {
 			continue
 		}
 		v := slotVersion(snap.Cells, t.uri)
-		changed := t.uri.kind != uriSlot || v != t.seen
+		changed := !t.uri.ofSlot() || v != t.seen
 		if t.seen = v; changed && !t.fresh {
 			marked = sub.markLocked(text) || marked
 		}
@@ -392,7 +392,7 @@ func cellOf(cells []session.Cell, name string) *session.Cell {
 // slotVersion returns the version of the slot that u is about: 0 if it is about
 // none, or it is not there.
 func slotVersion(cells []session.Cell, u resourceURI) uint64 {
-	if u.kind == uriSlot {
+	if u.ofSlot() {
 		if c := cellOf(cells, u.part); c != nil {
 			return c.Version
 		}

@@ -44,7 +44,12 @@ func (s *Server) watch(ctx context.Context, in *incoming, sub *subscriber, uris 
 	for _, text := range uris {
 		u, ok := parseURI(text)
 		switch {
-		case !ok || u.kind == uriExportPage: // a page is of one version: it never changes
+		case s.isMore(text):
+			if err := s.subs.add(sub, text, resourceURI{}, nil); err != nil {
+				return nil, err
+			}
+			honoured[text] = true
+		case !ok || u.paged(): // a page is of one version: it never changes
 		case u.private():
 			if inSession[u.session] == nil {
 				order = append(order, u.session)
@@ -95,7 +100,7 @@ func (s *Server) watchSession(ctx context.Context, in *incoming, sub *subscriber
 	}
 	s.subs.settle(sub, &snap)
 	for _, text := range uris {
-		if u, _ := parseURI(text); u.kind == uriSlot && cellOf(snap.Cells, u.part) == nil {
+		if u, _ := parseURI(text); u.ofSlot() && (cellOf(snap.Cells, u.part) == nil || u.kind == uriView && s.drawer(u.part) == nil) {
 			s.subs.remove(sub, text)
 			continue
 		}

@@ -47,7 +47,7 @@ func newBench(t *testing.T, cfg session.Config) *bench {
 	var wg sync.WaitGroup
 	var ended bool
 	wg.Go(func() {
-		ended = b.s.hold(ctx, reply.NewStream(b.out, 0), time.Time{}, nil, b.sub, []byte(`"id"`))
+		ended = b.s.hold(ctx, reply.NewStream(b.out, 0), time.Time{}, nil, b.sub, nil, []byte(`"id"`))
 	})
 	b.stop = func() bool { cancel(); wg.Wait(); return ended }
 	return b

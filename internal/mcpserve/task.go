@@ -9,11 +9,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/internal/limit"
-	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
 	"github.com/lyceum-mcp/lyceum/tools"
@@ -40,6 +41,7 @@ type task struct {
 
 	progress func(done, total float64, message string) // to the request; may be nil
 	warned   func(tools.Warning)                       // to the request; may be nil
+	line     *callLine                                 // back to the client; nil if there is none
 	overran  func()                                    // tells the request that the deadline was ignored; may be nil
 
 	held atomic.Pointer[session.Handle] // the session, until whoever needs it takes it
@@ -48,6 +50,12 @@ type task struct {
 
 	reservation *limit.Reservation // what the call was charged; nil if nothing
 	begun       atomic.Bool        // it runs, or has run: what it was charged is settled here
+	used        atomic.Int64       // CPU time so far, in nanoseconds
+	asked       storedAsk          // by which request; set before it runs
+	parent      trace.Span         // of that request; nil in a later process
+	trail       trail
+
+	maxOutput int // bytes of the result; set when it runs
 
 	since    uint64 // version of the session when the tool began
 	call     tools.Call
@@ -86,6 +94,9 @@ func (t *task) run(ctx context.Context, run *job.Run) (json.RawMessage, error) {
 
 // inline runs a tool that takes microseconds, on the goroutine of its request.
 func (t *task) inline(ctx context.Context) (result json.RawMessage, err error) {
+	if err := t.permit(ctx); err != nil {
+		return nil, err
+	}
 	if err := t.enter(ctx); err != nil {
 		return nil, err
 	}
@@ -99,8 +110,10 @@ func (t *task) inline(ctx context.Context) (result json.RawMessage, err error) {
 // compute takes what the tool needs, in the order session, ticket, deadline, and
 // gives it back in reverse.
 func (t *task) compute(ctx context.Context, run *job.Run) (result json.RawMessage, err error) {
-	if err := policy.Require(t.principal, t.spec.Scope); err != nil {
-		return nil, err // an operation's scope can have changed since the job was stored
+	ctx, over := t.s.obs.within(ctx, t)
+	defer func() { over(err) }()
+	if err := t.permit(ctx); err != nil {
+		return nil, err
 	}
 	if err := t.enter(ctx); err != nil {
 		return nil, err
@@ -126,7 +139,7 @@ func (t *task) compute(ctx context.Context, run *job.Run) (result json.RawMessag
 		ticket.Move(work.Batch)
 	}
 	// The deadline starts here: waiting for a turn does not eat it.
-	limited, cancel := context.WithTimeout(ctx, t.s.cfg.CallTimeout)
+	limited, cancel := context.WithTimeout(ctx, t.patience())
 	defer cancel()
 	ticket.Watch(limited)
 
@@ -235,17 +248,19 @@ var errOverrun = &fault.Error{Kind: fault.Timeout, Public: "the operation did no
 
 // guarded runs the tool and turns a panic into a failure.
 func (t *task) guarded(ctx context.Context) (result json.RawMessage, err error) {
+	ctx, computing := t.s.obs.begin(ctx, &t.trail, phaseTool)
+	defer func() { computing.end(err) }()
 	defer func() {
 		if p := recover(); p != nil {
-			t.s.Log.ErrorContext(ctx, "panic in a tool", "tool", t.spec.Name, "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+			t.s.Log.ErrorContext(ctx, "panic in a tool", "tool", t.spec.Name, "request", t.asked.Request, "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 			result, err = nil, &fault.Error{Kind: fault.Internal, Public: "internal error", Err: fmt.Errorf("panic in %s: %v", t.spec.Name, p)}
 		}
 	}()
 	result, err = t.tool.Invoke(ctx, &t.call, t.parameters)
-	if err == nil && len(result) > t.s.cfg.MaxOutputBytes {
+	if err == nil && len(result) > t.maxOutput {
 		return nil, &fault.Error{
 			Kind: fault.TooLarge, Code: "output_too_large",
-			Public: fmt.Sprintf("the result has %d bytes; the limit is %d: ask for less", len(result), t.s.cfg.MaxOutputBytes),
+			Public: fmt.Sprintf("the result has %d bytes; the limit is %d: ask for less", len(result), t.maxOutput),
 		}
 	}
 	return result, err
@@ -256,6 +271,7 @@ func (t *task) guarded(ctx context.Context) (result json.RawMessage, err error) 
 func (t *task) keep() {
 	t.kept.Store(true)
 	t.turn.Load().Move(work.Batch)
+	t.line.becomesTask()
 }
 
 // lane is where the call waits for its turns.
@@ -287,10 +303,12 @@ func (t *task) ticket(ctx context.Context, run *job.Run) (*work.Ticket, error) {
 		}
 	}
 	start := time.Now()
+	ctx, waits := t.s.obs.begin(ctx, &t.trail, phaseWait)
 	for {
 		ticket, err := t.s.Scheduler.Acquire(ctx, claim)
 		if err == nil || !t.kept.Load() || !refused(err) || !pause(ctx, fault.From(err).RetryAfter) {
-			t.s.obs.waited(ctx, claim.Lane, time.Since(start))
+			t.s.obs.waited(ctx, claim.Lane, time.Since(start), err)
+			waits.end(err)
 			return ticket, err
 		}
 	}
@@ -334,6 +352,9 @@ func (t *task) seal(c *tools.Call, result json.RawMessage, err error) ([]byte, e
 	spec := t.spec
 	if spec == nil {
 		spec = unnamed
+	}
+	if native(t.tool) {
+		return sealNative(c, spec, result, err)
 	}
 	e := c.Envelope(spec, result, err)
 	if t.request != nil {

@@ -1,6 +1,7 @@
 package mcpserve
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -10,10 +11,10 @@ import (
 	"strconv"
 
 	"github.com/mark3labs/mcp-go/mcp"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/limit"
-	"github.com/lyceum-mcp/lyceum/internal/policy"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
 	"github.com/lyceum-mcp/lyceum/tools"
@@ -32,11 +33,17 @@ type toolCall struct {
 	transport *transport              // nil under 2026-07-28
 	lost      context.Context         // ends with the connection, where that does not end the call; else nil
 	cancel    context.CancelCauseFunc // ends the call
+	line      *callLine               // back to the client
 	task      *task                   // what runs, perhaps on after this call
 	session   session.ID              // "" if it has none
 
 	reservation *limit.Reservation // what it was charged
+	turnedAway  bool               // it was refused before it began
+	detached    bool               // it goes on as a job
+	replayed    bool               // the answer is that of an earlier call
 
+	trail    trail
+	through  bool   // the task is through, and this call's again
 	envelope []byte // the answer
 	body     []byte // the whole response
 	isError  bool
@@ -68,25 +75,33 @@ func (s *Server) tool(m *message) tools.Tool {
 // toolsCall serves a tools/call. h and tr are its transport session in the
 // older revisions.
 func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.Request, in *incoming, m *message, x *exchange, h *session.Handle, tr *transport) {
+	c := &toolCall{s: s, in: in, m: m, x: x, transport: tr}
 	d := s.direct[m.name]
 	if d == nil {
-		x.fail(http.StatusOK, &rpcError{code: codeInvalidParams, message: "unknown tool"})
+		if err := c.recorded(ctx, errUnknownTool); err != nil {
+			s.answerRefusal(w, r, m.id, err)
+			return
+		}
+		x.fail(http.StatusOK, &rpcError{code: codeInvalidParams, message: errUnknownTool.Public})
 		return
 	}
 	if s.draining.Load() {
-		s.refuse(w, r, m.id, errDraining)
+		c.turnAway(ctx, w, r, errDraining)
 		return
 	}
-	c := &toolCall{s: s, in: in, m: m, x: x, transport: tr}
 	if t := s.tool(m); t != nil {
 		c.spec = t.Spec()
-		// A missing scope is an HTTP answer, so it must come before any byte.
-		if err := policy.Require(in.principal, c.spec.Scope); err != nil {
-			s.refuse(w, r, m.id, err)
+		// What is forbidden is an HTTP answer, so it must come before any byte.
+		if err := c.allowed(ctx, d); err != nil {
+			c.turnAway(ctx, w, r, err)
+			return
+		}
+		if err := s.auditReady(); err != nil { // nothing is computed that cannot be recorded
+			c.turnAway(ctx, w, r, err)
 			return
 		}
 		if err := c.charge(ctx, w); err != nil {
-			s.refuse(w, r, m.id, err)
+			c.turnAway(ctx, w, r, err)
 			return
 		}
 		defer c.discharge()
@@ -107,15 +122,24 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 	running := s.calls.add(key, cancel)
 	defer s.calls.done(running)
 
+	c.line = s.lineOf(m, x, key.session, tr)
 	resp := s.mcp.HandleMessage(context.WithValue(ctx, callCtx{}, c), d.message)
 	if e, refused := resp.(mcp.JSONRPCError); refused {
-		in.client.Fail(fmt.Errorf("dispatch: %s", e.Error.Message))
+		err := fmt.Errorf("dispatch: %s", e.Error.Message)
+		in.client.Fail(err)
+		if err := c.recorded(ctx, err); err != nil {
+			s.answerRefusal(w, r, m.id, err)
+			return
+		}
 		x.fail(http.StatusOK, &rpcError{code: e.Error.Code, message: e.Error.Message, data: e.Error.Data})
 		return
 	}
+	if err := c.recorded(ctx, c.err); err != nil {
+		c.fail(err) // whatever it came to, the caller must not rely on it
+	}
 	s.obs.finished(ctx, c)
 	if c.err != nil {
-		in.client.Fail(c.err)
+		in.client.Fail(noted(c.err))
 	}
 	if h != nil && errors.Is(context.Cause(ctx), errClientCanceled) {
 		// The client has asked not to hear of it any more; the HTTP request
@@ -123,12 +147,29 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 		c.x.drop()
 		return
 	}
+	if e := c.protocolFailure(); e != nil {
+		x.fail(e.status, e)
+		return
+	}
 	if e := c.refusal(x); e != nil {
-		s.refuse(w, r, m.id, e)
+		s.answerRefusal(w, r, m.id, e)
 		return
 	}
 	x.finish(http.StatusOK, c.body)
 }
+
+// noted is what the log is told of a failure. Bad arguments quote what the caller
+// sent, which is the caller's alone.
+func noted(err error) error {
+	bad, ok := errors.AsType[*tools.BadArguments](err)
+	if !ok {
+		return err
+	}
+	return &fault.Error{Kind: fault.Invalid, Code: cmp.Or(bad.Code, "invalid_arguments"), Public: "bad arguments"}
+}
+
+// errUnknownTool is the answer to a call of what is not a tool.
+var errUnknownTool = &fault.Error{Kind: fault.Invalid, Code: "unknown_tool", Public: "unknown tool"}
 
 // refusal returns why a call was not let in, where that can still be an HTTP
 // status: nothing has been sent yet. On a stream it stays a result of the tool.
@@ -162,6 +203,7 @@ func (c *toolCall) run(ctx context.Context) {
 		s: c.s, owner: c.in.owner, principal: c.in.principal, client: sessionClient(c.in.client), name: c.m.name, arguments: c.m.arguments,
 	}
 	c.task, t.reservation = t, c.reservation
+	t.asked, t.parent = storedAsk{Request: c.in.client.RequestID, Trace: traceID(ctx)}, trace.SpanFromContext(ctx)
 	t.overran = func() { c.cancel(errOverrun) }
 	if c.x.logAt > 0 {
 		t.warned = func(w tools.Warning) { c.x.log("warning", w) }
@@ -170,6 +212,7 @@ func (c *toolCall) run(ctx context.Context) {
 		t.progress = c.x.progress
 		t.call.OnProgress = c.x.progress
 	}
+	c.talk(t)
 	t.prepare()
 	if err := t.decode(); err != nil {
 		t.finish(nil, err)
@@ -194,7 +237,7 @@ func (c *toolCall) once(ctx context.Context) {
 		return
 	}
 	if stored != nil {
-		c.body = c.wrap(stored, false)
+		c.replayed, c.body = true, c.wrap(stored, false)
 		return
 	}
 	defer func() {
@@ -259,6 +302,7 @@ func (c *toolCall) execute(ctx context.Context) {
 		return
 	}
 	t.finish(t.inline(ctx))
+	c.through = true
 	c.settle(t.envelope, t.err)
 }
 
@@ -272,6 +316,7 @@ func (c *toolCall) fail(err error) {
 func (c *toolCall) settle(envelope []byte, err error) {
 	c.envelope, c.err, c.isError = envelope, err, err != nil
 	c.body = c.wrap(envelope, c.isError)
+	c.asks()
 }
 
 // openSession returns the reasoning session of the call: the one it names, else
@@ -279,10 +324,14 @@ func (c *toolCall) settle(envelope []byte, err error) {
 func (c *toolCall) openSession(ctx context.Context) (*session.Handle, error) {
 	var h *session.Handle
 	var err error
+	ctx, looking := c.s.obs.begin(ctx, &c.trail, phaseSession)
+	defer func() { looking.end(err) }()
 	r, cl := c.task.request, c.task.client
 	switch {
 	case r != nil && r.SessionID != "":
 		h, err = c.s.Sessions.Acquire(ctx, c.in.owner, session.ID(r.SessionID))
+	case c.resumes() != "":
+		h, err = c.s.Sessions.Acquire(ctx, c.in.owner, c.resumes())
 	case c.transport != nil && c.s.cfg.TransportDefault:
 		h, err = c.transport.defaultSession(ctx, c.s, c.in, cl)
 	default:
@@ -298,6 +347,9 @@ func (c *toolCall) openSession(ctx context.Context) (*session.Handle, error) {
 // wrap puts an envelope into the response with its CallToolResult: as text for hosts that show only
 // that, and as structured content where the revision has it.
 func (c *toolCall) wrap(envelope []byte, isError bool) []byte {
+	if c.task != nil && native(c.task.tool) && !c.detached {
+		return c.wrapNative(envelope)
+	}
 	b := c.x.appendHead(make([]byte, 0, 2*len(envelope)+len(envelope)/4+len(c.s.meta)+len(c.x.id)+160))
 	b = append(b, `{"content":[{"type":"text","text":`...)
 	b = appendString(b, envelope)

@@ -1,4 +1,9 @@
 // Package policy decides whether a principal may do an action.
+//
+// Three things decide, in this order, and each can only forbid: the operator's
+// lists for the tenant, the scopes of the token, and the operator's guards. What a
+// principal may do is the same wherever it is asked: at the door, and again when
+// a job that was let in comes to its turn.
 package policy
 
 import (

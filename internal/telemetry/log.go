@@ -39,13 +39,15 @@ func Tenant(ctx context.Context) string {
 
 // NewLogger returns a logger that writes to w at level and above and puts the
 // context's identifiers on every record. Format "text" is for people; anything
-// else is JSON, one object a line.
+// else is JSON, one object a line. Of a message that repeats itself only some
+// records are written, see repeats; those of every request are not touched.
 func NewLogger(w io.Writer, format string, level *slog.LevelVar) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level}
+	var out slog.Handler = slog.NewJSONHandler(w, opts)
 	if format == "text" {
-		return slog.New(NewLogHandler(slog.NewTextHandler(w, opts)))
+		out = slog.NewTextHandler(w, opts)
 	}
-	return slog.New(NewLogHandler(slog.NewJSONHandler(w, opts)))
+	return slog.New(NewLogHandler(newRepeats(out, RequestMessage)))
 }
 
 // NewLogHandler returns a handler that adds request_id, tenant, trace_id and

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,8 +45,11 @@ const (
 // nothing, but still gives every span an identity for the logs.
 type Config struct {
 	// SampleRatio is the share of traces that are kept and exported, 0 to 1.
-	// Without an exporter none are kept.
+	// Without an exporter and without Spans none are kept.
 	SampleRatio float64
+
+	// Spans, which may be nil, is given every span that is kept.
+	Spans *Spans
 
 	// Metrics turns on the meters and the Prometheus page.
 	Metrics bool
@@ -58,7 +62,8 @@ type Config struct {
 	// Env looks up an environment variable; nil means that none is set. Traces
 	// are exported over OTLP/HTTP when OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or
 	// OTEL_EXPORTER_OTLP_ENDPOINT is set; the exporter reads the other standard
-	// variables (headers, timeout, certificate, compression) by itself.
+	// variables (headers, timeout, certificate, compression) by itself. Metrics
+	// are exported too, see newMetricsExporter.
 	Env func(string) (string, bool)
 }
 
@@ -120,11 +125,15 @@ func (t *Telemetry) startMetrics(cfg Config, described *resource.Resource) error
 			return fmt.Errorf("export runtime metrics: %w", err)
 		}
 	}
-	provider := sdkmetric.NewMeterProvider(
-		sdkmetric.WithResource(described),
-		sdkmetric.WithReader(exporter),
-		sdkmetric.WithView(seconds()),
-	)
+	opts := []sdkmetric.Option{sdkmetric.WithResource(described), sdkmetric.WithReader(exporter), sdkmetric.WithView(seconds())}
+	push, err := newMetricsExporter(cfg.Env)
+	if err != nil {
+		return err
+	}
+	if push != nil {
+		opts = append(opts, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(push)))
+	}
+	provider := sdkmetric.NewMeterProvider(opts...)
 	t.meters, t.stop = provider, provider.Shutdown
 	t.metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		EnableOpenMetrics:   true,
@@ -135,16 +144,24 @@ func (t *Telemetry) startMetrics(cfg Config, described *resource.Resource) error
 
 // seconds gives every histogram in seconds bounds from half a millisecond to
 // five minutes. They contain those of the MCP conventions of OpenTelemetry; the
-// SDK's own default suits milliseconds.
+// SDK's own default suits milliseconds. Lives of sessions are longer: their
+// bounds, up to a week, begin with those of the conventions.
 func seconds() sdkmetric.View {
-	return sdkmetric.NewView(
-		sdkmetric.Instrument{Kind: sdkmetric.InstrumentKindHistogram, Unit: "s"},
-		sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{
-			Boundaries: []float64{
-				.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300,
-			},
-		}},
-	)
+	bounds := []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 120, 300}
+	lives := append(slices.Clone(bounds[4:]), 600, 1800, 3600, 4*3600, 12*3600, 24*3600, 7*24*3600)
+	return func(i sdkmetric.Instrument) (sdkmetric.Stream, bool) {
+		if i.Kind != sdkmetric.InstrumentKindHistogram || i.Unit != "s" {
+			return sdkmetric.Stream{}, false
+		}
+		use := bounds
+		if strings.HasSuffix(i.Name, ".session.duration") {
+			use = lives
+		}
+		return sdkmetric.Stream{
+			Name: i.Name, Description: i.Description, Unit: i.Unit,
+			Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: use},
+		}, true
+	}
 }
 
 // startTraces builds the tracers, and the exporter if there is somewhere to
@@ -156,31 +173,37 @@ func (t *Telemetry) startTraces(ctx context.Context, cfg Config, described *reso
 		sdktrace.WithResource(described),
 		sdktrace.WithRawSpanLimits(limits),
 	}
-	endpoint, err := tracesEndpoint(cfg.Env)
-	switch {
-	case err != nil:
+	endpoint, err := otlpEndpoint(cfg.Env, "traces")
+	if err != nil {
 		return err
-	case endpoint == "":
-		opts = append(opts, sdktrace.WithSampler(sampler{ratio: 0}))
-	default:
+	}
+	ratio := cfg.SampleRatio
+	if endpoint == "" && cfg.Spans == nil {
+		ratio = 0
+	}
+	opts = append(opts, sdktrace.WithSampler(sampler{ratio: ratio}))
+	if cfg.Spans != nil {
+		opts = append(opts, sdktrace.WithSpanProcessor(spanKeeper{cfg.Spans}))
+	}
+	if endpoint != "" {
 		exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
 		if err != nil {
 			return fmt.Errorf("export traces: %w", err)
 		}
-		opts = append(opts, sdktrace.WithSampler(sampler{ratio: cfg.SampleRatio}), sdktrace.WithBatcher(exporter))
+		opts = append(opts, sdktrace.WithBatcher(exporter))
 	}
 	t.traces = sdktrace.NewTracerProvider(opts...)
 	return nil
 }
 
-// tracesEndpoint returns the URL that traces go to by the standard variables, empty
-// if they name none. The general one is a base; the one for traces is used as
-// it is.
-func tracesEndpoint(env func(string) (string, bool)) (string, error) {
+// otlpEndpoint returns the URL that a signal, traces or metrics, goes to by the
+// standard variables, empty if they name none. The general one is a base; the one
+// of the signal is used as it is.
+func otlpEndpoint(env func(string) (string, bool), signal string) (string, error) {
 	if env == nil {
 		return "", nil
 	}
-	name := "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+	name := "OTEL_EXPORTER_OTLP_" + strings.ToUpper(signal) + "_ENDPOINT"
 	text, _ := env(name)
 	if text == "" {
 		name = "OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -193,7 +216,7 @@ func tracesEndpoint(env func(string) (string, bool)) (string, error) {
 		return "", fmt.Errorf("%s is %q, want a URL such as http://collector:4318", name, text)
 	}
 	if name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
-		u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/traces"
+		u.Path = strings.TrimSuffix(u.Path, "/") + "/v1/" + signal
 	}
 	return u.String(), nil
 }

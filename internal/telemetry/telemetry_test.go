@@ -138,9 +138,9 @@ func TestTracesEndpoint(t *testing.T) {
 		{"", "http://d/in", "http://d/in"},
 	}
 	for _, tt := range tests {
-		got, err := tracesEndpoint(variables(map[string]string{
+		got, err := otlpEndpoint(variables(map[string]string{
 			"OTEL_EXPORTER_OTLP_ENDPOINT": tt.general, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": tt.traces,
-		}))
+		}), "traces")
 		if err != nil || got != tt.want {
 			t.Errorf("general %q, traces %q: %q, %v, want %q", tt.general, tt.traces, got, err, tt.want)
 		}

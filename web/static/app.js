@@ -130,6 +130,30 @@ function head(s) {
   for (const a of document.querySelectorAll(".facets a")) put(a.querySelector("b"), s.counts[a.dataset.facet]);
 }
 
+// warn shows the alerts as the server says they are. Rows stay where they can: a
+// link that has the focus keeps it.
+function warn(all) {
+  const list = $("alertList");
+  if (!list) return;
+  all.forEach((a, i) => {
+    let li = [...list.children].find((el) => el.dataset.name === a.name);
+    if (!li) {
+      li = $("alert").content.querySelector("li").cloneNode(true);
+      li.dataset.name = a.name;
+    }
+    if (list.children[i] !== li) list.insertBefore(li, list.children[i] ?? null);
+    li.dataset.state = a.state;
+    li.dataset.severity = a.severity;
+    for (const name of ["state", "name", "severity", "summary", "value"]) put(li.querySelector(`[data-f=${name}]`), a[name]);
+    const link = li.querySelector("a");
+    if (a.runbook) link.href = a.runbook; else link.removeAttribute("href");
+    setTime(li.querySelector("time"), a.since);
+  });
+  while (list.children.length > all.length) list.lastElementChild.remove();
+  const n = all.filter((a) => a.state === "firing").length;
+  put($("said"), n === 0 ? "No alert is firing" : n === 1 ? "1 alert is firing" : `${n} alerts are firing`);
+}
+
 function counted() {
   const shown = rows.size;
   put($("count"), shown === matching ? `${matching} shown` : `${shown} of ${matching} shown`);
@@ -149,6 +173,7 @@ function take(m) {
   if (m.type === "bye") return bye(m.why);
   attempts = 0;
   if (m.status) head(m.status);
+  if (m.alerts) warn(m.alerts);
   if (m.matching !== undefined) matching = m.matching;
   const fresh = m.type === "delta";
   if (!fresh) {

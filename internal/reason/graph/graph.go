@@ -6,6 +6,8 @@
 package graph
 
 import (
+	"cmp"
+	"container/heap"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +37,10 @@ type Node struct {
 	Label string            `json:"label"`
 	Kind  string            `json:"kind,omitempty"`
 	Attrs map[string]string `json:"attrs,omitempty"` // shown below the label, sorted by key
+
+	// Weight says what to draw when there is too much: the heavier neighbours of
+	// what is drawn.
+	Weight float64 `json:"-"`
 }
 
 // Edge is an edge of a Graph.
@@ -145,8 +151,9 @@ func (g Graph) part(limit, edges int) (*drawing, Omitted) {
 	return p.number(), left
 }
 
-// prune keeps the nodes that breadth-first search meets first, from the nodes
-// without incoming edges and then from the others, in their order.
+// prune keeps the nodes that a search meets first that goes on with the heaviest
+// node it has seen, and among equals with that seen first, from the nodes without
+// incoming edges and then from the others, in their order.
 func (g Graph) prune(limit, most int) (Graph, Omitted) {
 	edges := min(len(g.Edges), most)
 	if len(g.Nodes) <= limit && edges == len(g.Edges) {
@@ -164,24 +171,28 @@ func (g Graph) prune(limit, most int) (Graph, Omitted) {
 		entered[to] = entered[to] || from != to
 	}
 	keep := make([]bool, len(g.Nodes))
-	var queue []int
+	known := make([]bool, len(g.Nodes))
+	seen, kept := 0, 0
+	var q frontier
 	visit := func(i int) {
-		if !keep[i] && len(queue) < limit {
-			keep[i] = true
-			queue = append(queue, i)
+		if !known[i] {
+			known[i] = true
+			seen++
+			heap.Push(&q, met{i, seen, g.Nodes[i].Weight})
+		}
+	}
+	spread := func() {
+		for ; len(q) > 0 && kept < limit; kept++ {
+			at := heap.Pop(&q).(met).node
+			keep[at] = true
+			for _, to := range next[at] {
+				visit(to)
+			}
 		}
 	}
 	for i := range g.Nodes {
 		if !entered[i] {
 			visit(i)
-		}
-	}
-	at := 0
-	spread := func() {
-		for ; at < len(queue); at++ {
-			for _, to := range next[queue[at]] {
-				visit(to)
-			}
 		}
 	}
 	spread()
@@ -201,6 +212,28 @@ func (g Graph) prune(limit, most int) (Graph, Omitted) {
 		}
 	}
 	return part, Omitted{len(g.Nodes) - len(part.Nodes), len(g.Edges) - len(part.Edges)}
+}
+
+// met is a node that a search has seen.
+type met struct {
+	node, turn int
+	weight     float64
+}
+
+// frontier is a heap of nodes, the heaviest first.
+type frontier []met
+
+func (f frontier) Len() int { return len(f) }
+func (f frontier) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(f[j].weight, f[i].weight), f[i].turn-f[j].turn) < 0
+}
+func (f frontier) Swap(i, j int) { f[i], f[j] = f[j], f[i] }
+func (f *frontier) Push(v any)   { *f = append(*f, v.(met)) }
+func (f *frontier) Pop() any {
+	last := len(*f) - 1
+	v := (*f)[last]
+	*f = (*f)[:last]
+	return v
 }
 
 // drawing is a graph with numbers for ids.

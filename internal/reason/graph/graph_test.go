@@ -113,6 +113,34 @@ func TestPruneSaysWhatItLeavesOut(t *testing.T) {
 	}
 }
 
+// A drawing of a part has the heaviest way from the root, and else what is nearest
+// to it.
+func TestPruneFollowsWeight(t *testing.T) {
+	var g Graph
+	for i := range 40 {
+		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: fmt.Sprintf("<%d>", i)})
+		if i > 0 {
+			g.Edges = append(g.Edges, Edge{From: fmt.Sprint((i - 1) / 3), To: fmt.Sprint(i)})
+		}
+	}
+	for want, heavy := range map[string][]int{"0 1 2 3 4 5": nil, "0 1 2 3 9 29": {3, 9, 29}} {
+		for i := range g.Nodes {
+			g.Nodes[i].Weight = 0
+		}
+		for _, i := range heavy {
+			g.Nodes[i].Weight = float64(i)
+		}
+		part, left := g.prune(6, 100)
+		var ids []string
+		for _, n := range part.Nodes {
+			ids = append(ids, n.ID)
+		}
+		if got := strings.Join(ids, " "); got != want || left != (Omitted{34, 34}) {
+			t.Errorf("%s, %v, want %s", got, left, want)
+		}
+	}
+}
+
 // Mermaid is what programs show by default, however much there is to say.
 func TestMermaidFits(t *testing.T) {
 	var g Graph
@@ -134,7 +162,7 @@ func TestMermaidFits(t *testing.T) {
 func TestKindsShow(t *testing.T) {
 	g := Graph{Nodes: []Node{{ID: "a", Kind: "pruned"}, {ID: "b", Kind: "pruned; click b"}}}
 	for f, want := range map[Format]string{
-		Mermaid: "  n0[\"\"]:::pruned\n  n1[\"\"]\n  classDef pruned fill:#eeeeee,",
+		Mermaid: "  n0[\"\"]:::kind_pruned\n  n1[\"\"]\n  classDef kind_pruned fill:#eeeeee,",
 		DOT:     `n0 [label="", style=filled, fillcolor="#eeeeee"];`,
 		SVG:     `fill="#eeeeee"`,
 	} {

@@ -269,7 +269,7 @@ func wrap(text string) []string {
 			continue
 		}
 		if used > 0 {
-			out, now, used = append(out, now), "", 0
+			out, used = append(out, now), 0
 		}
 		from := 0
 		for i, r := range word {

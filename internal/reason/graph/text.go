@@ -8,6 +8,10 @@ import (
 	"unicode"
 )
 
+// mermaidClass begins the names of our classes: programs that show Mermaid have
+// some of their own, such as "root", for other parts of a picture.
+const mermaidClass = "kind_"
+
 func (d *drawing) mermaid(note string) string {
 	var b strings.Builder
 	b.WriteString("flowchart TD\n")
@@ -20,7 +24,7 @@ func (d *drawing) mermaid(note string) string {
 		class := ""
 		if _, known := fills[n.Kind]; known {
 			kinds[n.Kind] = true
-			class = ":::" + n.Kind
+			class = ":::" + mermaidClass + n.Kind
 		}
 		fmt.Fprintf(&b, "  n%d[\"%s\"]%s\n", i, strings.Join(lines, "<br/>"), class)
 	}
@@ -38,7 +42,7 @@ func (d *drawing) mermaid(note string) string {
 		fmt.Fprintf(&b, "  more[\"%s\"]\n", mermaidText(note))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		fmt.Fprintf(&b, "  classDef %s fill:%s,stroke:%s,color:%s\n", kind, fills[kind], stroke, ink)
+		fmt.Fprintf(&b, "  classDef %s%s fill:%s,stroke:%s,color:%s\n", mermaidClass, kind, fills[kind], stroke, ink)
 	}
 	return b.String()
 }

@@ -13,7 +13,7 @@ func (t *Tree) Graph() graph.Graph {
 	var g graph.Graph
 	for i := range t.Nodes {
 		n := &t.Nodes[i]
-		node := graph.Node{ID: id(i), Label: n.Content, Attrs: map[string]string{"N": strconv.FormatInt(n.Visits, 10)}}
+		node := graph.Node{ID: id(i), Label: n.Content, Attrs: map[string]string{"N": strconv.FormatInt(n.Visits, 10)}, Weight: float64(n.Visits)}
 		if n.Visits > 0 {
 			node.Attrs["Q"] = strconv.FormatFloat(n.Mean, 'f', 3, 64)
 		}
