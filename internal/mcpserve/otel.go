@@ -54,6 +54,9 @@ const (
 	waitCanceled = "canceled" // who waited went away
 )
 
+// waitBuckets are finer at the short end: a turn is a millisecond.
+var waitBuckets = metric.WithExplicitBucketBoundaries(0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+
 var buckets = metric.WithExplicitBucketBoundaries(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 300)
 
 // methods are those whose names may become labels.
@@ -76,7 +79,7 @@ func newObserver(tp trace.TracerProvider, mp metric.MeterProvider, s *Server) (*
 		metric.WithDescription("Duration of an MCP request as the server sees it.")); err != nil {
 		return nil, err
 	}
-	if o.wait, err = meter.Float64Histogram("lyceum.admission.wait", metric.WithUnit("s"), buckets,
+	if o.wait, err = meter.Float64Histogram("lyceum.admission.wait", metric.WithUnit("s"), waitBuckets,
 		metric.WithDescription("Time a call waited for its turn.")); err != nil {
 		return nil, err
 	}
