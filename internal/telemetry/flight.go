@@ -126,7 +126,7 @@ func (f *Flight) Write(reason string) (FlightFile, error) {
 	if err := os.MkdirAll(f.cfg.Dir, 0o700); err != nil {
 		return FlightFile{}, fmt.Errorf("write a flight recording: %w", err)
 	}
-	file := FlightFile{Name: flightPrefix + now.UTC().Format("20060102T150405.000Z") + "-" + reason + flightSuffix, At: now}
+	file := FlightFile{Name: flightPrefix + now.UTC().Format("20060102T150405.000000000Z") + "-" + reason + flightSuffix, At: now}
 	if err := f.write(&file); err != nil {
 		return FlightFile{}, fmt.Errorf("write a flight recording: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -153,6 +154,13 @@ func TestCheckFindsStrays(t *testing.T) {
 // Whatever happens to the bytes of a file, opening and reading it ends with an
 // error or with records that are whole.
 func TestRandomDamage(t *testing.T) {
+	if raceDetector { // the same test, without it
+		out, err := exec.CommandContext(t.Context(), "go", "test", "-run", "^TestRandomDamage$", "-count=1", "-v", ".").CombinedOutput()
+		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestRandomDamage")) {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
 	dir := t.TempDir()
 	s := openIn(t, Config{Dir: dir})
 	for i := range 30 {
