@@ -74,8 +74,12 @@ func write(log *slog.Logger, r *http.Request, rec *recorder, returned bool) {
 			attrs = append(attrs, slog.String("error", e.Err.Error()))
 		}
 	}
-	log.LogAttrs(ctx, level, telemetry.RequestMessage, attrs...)
+	log.LogAttrs(ctx, level, requestMessage, attrs...)
 }
+
+// requestMessage is the message by which the log knows this record from those it
+// may leave out.
+const requestMessage = telemetry.RequestMessage
 
 // sent returns the status that the caller gets. Where nothing was written, it is
 // what the server or Recover will write, or 499 when nobody is there to read it.

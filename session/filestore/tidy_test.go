@@ -15,8 +15,9 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 )
 
-// flood fills s with n sessions of 1 MiB and deletes them again.
-func flood(t *testing.T, s *Store, n int) {
+// flood fills s with 20 sessions of 1 MiB and deletes them again.
+func flood(t *testing.T, s *Store) {
+	const n = 20
 	t.Helper()
 	for i := range n {
 		if err := bigSave(s, fmt.Sprint("rs_big_", i), 1<<20); err != nil {
@@ -57,7 +58,7 @@ func TestTidyGivesRoomBackInUse(t *testing.T) {
 			cfg.Dir = t.TempDir()
 			s := openIn(t, cfg)
 			fill(t, s, 20)
-			flood(t, s, 20)
+			flood(t, s)
 			before := onDisk(t, s)
 
 			// One reader began before the copy and ends after it.
@@ -140,7 +141,7 @@ func TestTidyGivesRoomBackInUse(t *testing.T) {
 func TestTidyLeavesAlone(t *testing.T) {
 	t.Run("one look", func(t *testing.T) {
 		s := openIn(t, Config{Dir: t.TempDir()})
-		flood(t, s, 20)
+		flood(t, s)
 		before := onDisk(t, s)
 		look(t, s, 1)
 		if after := onDisk(t, s); after != before {
@@ -149,7 +150,7 @@ func TestTidyLeavesAlone(t *testing.T) {
 	})
 	t.Run("no compaction", func(t *testing.T) {
 		s := openIn(t, Config{Dir: t.TempDir(), NoCompact: true})
-		flood(t, s, 20)
+		flood(t, s)
 		before := onDisk(t, s)
 		look(t, s, 3)
 		if after := onDisk(t, s); after != before {
@@ -163,7 +164,7 @@ func TestTidyLeavesAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		flood(t, s, 20)
+		flood(t, s)
 		before := onDisk(t, s)
 		look(t, s, 3)
 		if after := onDisk(t, s); after != before {
@@ -174,7 +175,7 @@ func TestTidyLeavesAlone(t *testing.T) {
 		base := t.TempDir()
 		dir, aside := filepath.Join(base, "data"), filepath.Join(base, "aside")
 		s := openIn(t, Config{Dir: dir})
-		flood(t, s, 20)
+		flood(t, s)
 		before := onDisk(t, s)
 		err := os.Rename(dir, aside)
 		look(t, s, 2)
