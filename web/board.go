@@ -111,7 +111,14 @@ func (p *picture) view(q query, limit int) view {
 	return v
 }
 
-// alive reports whether a session is in the picture.
-func (p *picture) alive(ref string) bool {
-	return slices.ContainsFunc(p.rows, func(r row) bool { return r.Ref == ref })
+// row returns the session with that reference, nil if it is not in the picture.
+func (p *picture) row(ref string) *row {
+	at := slices.IndexFunc(p.rows, func(r row) bool { return r.Ref == ref })
+	if at < 0 {
+		return nil
+	}
+	return &p.rows[at]
 }
+
+// alive reports whether a session is in the picture.
+func (p *picture) alive(ref string) bool { return p.row(ref) != nil }

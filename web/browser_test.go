@@ -153,6 +153,13 @@ func TestByKeyboard(t *testing.T) {
 	if err != nil || strings.Contains(html, string(carol)) || strings.Contains(html, visitCookie) {
 		t.Errorf("an id or the cookie is in the page (%v)", err)
 	}
+	b.do("carol's row", chromedp.Focus(chromedp.CSS(`tr[data-ref="`+carol.Ref()+`"]`)))
+	b.press("o")
+	b.do("open it", chromedp.WaitVisible(chromedp.CSS("#timeline")))
+	b.until("carol's session is open", `location.pathname === "/admin/sessions/`+carol.Ref()+`" && document.querySelector("dl").innerText.includes("carol")`)
+	b.do("back", chromedp.Click(chromedp.CSS(".trail a")), chromedp.WaitVisible(chromedp.CSS("#sessions-panel")))
+	b.until("live again", `document.getElementById("liveText")?.textContent === "live" && `+subjects+` === "carol"`)
+
 	b.press("?")
 	b.until("help", `document.getElementById("help").open`)
 	b.press("Escape")

@@ -45,7 +45,7 @@ func (s *site) end(w http.ResponseWriter, r *http.Request) error {
 		return fault.Newf(fault.Invalid, "the reason: want at most %d characters, none of them a control character", maxReason)
 	}
 	ref := r.PathValue("ref")
-	if len(ref) != refLen || strings.Trim(ref, "0123456789abcdef") != "" {
+	if !isRef(ref) {
 		return fault.Newf(fault.Invalid, "want the %d hexadecimal digits of a session's ref", refLen)
 	}
 	n, now := note{by: plain(nameOf(p)), reason: plain(reason)}, time.Now()

@@ -39,7 +39,7 @@ var mimes = map[string]string{
 }
 
 func newPages() (*pages, error) {
-	html, err := template.New("").Funcs(template.FuncMap{"ago": ago, "size": size, "stamp": stamp, "iso": iso, "short": short}).ParseFS(files, "templates/*.html")
+	html, err := template.New("").Funcs(template.FuncMap{"ago": ago, "size": size, "stamp": stamp, "iso": iso, "short": short, "clock": clock}).ParseFS(files, "templates/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -204,6 +204,7 @@ type loginPage struct {
 	Dir      string
 	Version  string
 	Again    bool // somebody is logged in and may log out
+	Back     bool // what was asked for is not there; the sessions are
 }
 
 func (s *site) loginPage(r *http.Request, q query, problem string) loginPage {
@@ -228,12 +229,20 @@ func (s *site) failPage(w http.ResponseWriter, r *http.Request, err error) {
 	e := fault.From(err)
 	l := s.loginPage(r, parseQuery(nil), e.Public)
 	if e.Kind == fault.Forbidden {
-		_, visit := r.Cookie(s.cookieName(visitCookie))
-		l.Again = visit == nil
+		l.Again = s.visited(r)
+	}
+	if e.Kind == fault.NotFound && s.visited(r) {
+		l.Title, l.Back = "Not found", true
 	}
 	if rerr := s.render(w, reply.Status(e.Kind), "login.html", l); rerr != nil {
 		reply.Fail(w, r, err)
 	}
+}
+
+// visited reports whether r comes from a browser in which somebody has logged in.
+func (s *site) visited(r *http.Request) bool {
+	_, err := r.Cookie(s.cookieName(visitCookie))
+	return err == nil
 }
 
 // render writes a page whole or not at all.
@@ -285,3 +294,6 @@ func iso(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T1
 
 // short is the part of a reference that the table shows.
 func short(ref string) string { return ref[:min(8, len(ref))] }
+
+// clock is the time of a day, UTC.
+func clock(ms int64) string { return time.UnixMilli(ms).UTC().Format("01-02 15:04:05.000") }

@@ -6,7 +6,8 @@
 // server a second for all who look, with the alerts of alerts.go; watcher.go turns pictures into what one
 // watcher has not been told yet, and events.go sends it; page.go renders the
 // same as HTML, for the first view and for browsers without scripts; end.go ends
-// a session. login.go and visitor.go decide who may see any of it: OpenID
+// a session. session.go is what happened in one of them, and spans.go what calls
+// spent their time on: pages that need no script. login.go and visitor.go decide who may see any of it: OpenID
 // Connect with PKCE against one issuer, the access token stays on the server,
 // and the browser holds a cookie that is only a name for it.
 //
@@ -32,6 +33,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/reply"
+	"github.com/lyceum-mcp/lyceum/internal/telemetry"
 	"github.com/lyceum-mcp/lyceum/internal/work"
 	"github.com/lyceum-mcp/lyceum/session"
 )
@@ -114,6 +116,13 @@ type Deps struct {
 	Verifier identity.Verifier      // the server's own: what it refuses, the page refuses
 	Client   *http.Client           // for the issuer's token endpoint; needed with a Provider
 	Alerts   func() *alert.Snapshot // nil, or returns nil, where nobody watches
+
+	// Timeline returns the latest moments of a session, the oldest first, and false
+	// if none are known; nil where none are kept.
+	Timeline func(ref string) ([]Moment, bool)
+	// Spans returns up to limit spans of a list, the newest first, and how many the
+	// list was ever given; nil where none are kept.
+	Spans func(kind telemetry.SpanKind, limit int) ([]telemetry.Span, uint64)
 }
 
 // site is the page. It starts no goroutine of its own.
@@ -209,6 +218,8 @@ func (s *site) routes() http.Handler {
 		{"POST", "logout", s.logOut, s.failPage},
 		{"GET", "static/{file}", s.static, s.fail},
 		{"GET", "events", s.events, s.fail},
+		{"GET", "sessions/{ref}", s.session, s.failPage},
+		{"GET", "spans", s.spans, s.failPage},
 		{"POST", "sessions/{ref}/end", s.end, s.fail},
 	} {
 		mux.HandleFunc(row.method+" "+Prefix+row.path, func(w http.ResponseWriter, r *http.Request) {

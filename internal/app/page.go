@@ -41,6 +41,12 @@ func (a *App) page(verifier identity.Verifier) (http.Handler, error) {
 		deps.Client = &http.Client{Transport: inside, Timeout: 10 * time.Second}
 		a.undo.push("page", func(context.Context) error { inside.wait(); return nil })
 	}
+	if a.watcher.spans != nil {
+		deps.Spans = a.watcher.spans.List
+	}
+	if a.cfg.Telemetry.Timelines > 0 {
+		deps.Timeline = a.watcher.moments
+	}
 	return web.New(cfg, a.monitor(), deps)
 }
 
@@ -58,4 +64,14 @@ func (a *App) pageClient() devidp.Client {
 		c.RedirectURIs = append(c.RedirectURIs, url+web.CallbackPath)
 	}
 	return c
+}
+
+// moments is the timeline of a session as the page wants it.
+func (w *watcher) moments(ref string) ([]web.Moment, bool) {
+	found, known := w.times.of(ref)
+	moments := make([]web.Moment, 0, len(found))
+	for _, h := range found {
+		moments = append(moments, web.Moment(h))
+	}
+	return moments, known
 }

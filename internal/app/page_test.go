@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/lyceum-mcp/lyceum/internal/config"
 )
 
 // browser starts a headless Chromium that ends with the test.
@@ -41,9 +43,9 @@ func browser(t *testing.T) context.Context {
 }
 
 // A person opens the page, logs in with one click, sees two people's sessions
-// appear while they work, ends one, and sees it go.
+// appear while they work, looks at what happened in one, ends one, and sees it go.
 func TestPageInABrowser(t *testing.T) {
-	s := start(t, nil)
+	s := start(t, nil, func(c *config.Config) { c.Telemetry.SlowAfter = time.Nanosecond })
 	ctx := browser(t)
 	do := func(what string, steps ...chromedp.Action[chromedp.Void]) {
 		t.Helper()
@@ -92,6 +94,27 @@ func TestPageInABrowser(t *testing.T) {
 		t.Error("a raw session id is in the page")
 	}
 
+	// What happened in bob's session, and what took long.
+	narrow := func(what string) {
+		t.Helper()
+		do("narrow", chromedp.EmulateViewport(320, 640))
+		if wide, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > 320")); err != nil || wide {
+			t.Errorf("at 320 pixels %s scrolls sideways (%v)", what, err)
+		}
+		shot("narrow-" + strings.ReplaceAll(what, " ", "-"))
+		do("wide again", chromedp.EmulateViewport(1280, 720))
+	}
+	do("open bob's session", chromedp.Evaluate[chromedp.Void](row("bob", "reasoning")+`.querySelector("a.open").click()`), chromedp.WaitVisible(chromedp.CSS("#timeline")))
+	until("the call is in its timeline", `[...document.querySelectorAll(".log tbody tr")].some(r => /call\s+sequential_thinking\s+ok\s.*\btool\s/s.test(r.innerText))`)
+	shot("session")
+	narrow("session")
+	do("spans", chromedp.Click(chromedp.CSS(`.places a[href="/admin/spans"]`)), chromedp.WaitVisible(chromedp.CSS("#spans")), chromedp.Click(chromedp.CSS(`.facets a[href$="kind=slow"]`)), chromedp.WaitVisible(chromedp.CSS(`.facets a[href$="kind=slow"][aria-current]`)))
+	until("the slow calls are there", `location.search === "?kind=slow" && document.querySelectorAll(".log tbody tr").length === 2`)
+	shot("spans")
+	narrow("spans")
+	do("back to the sessions", chromedp.Click(chromedp.CSS(`.places a[href="/admin/"]`)), chromedp.WaitVisible(chromedp.CSS("#sessions")))
+	until("the page is live again", `document.getElementById("liveText").textContent === "live"`)
+
 	// End alice's session and see it go; she learns it with her next call.
 	do("open the dialog", chromedp.Evaluate[chromedp.Void](row("alice", "reasoning")+`.querySelector("button").click()`), chromedp.WaitVisible(chromedp.CSS("#confirm")))
 	shot("confirm")
@@ -104,10 +127,6 @@ func TestPageInABrowser(t *testing.T) {
 		t.Errorf("bob's session was harmed: %+v", e.Error)
 	}
 	until("the filter hides what does not match", `(() => { const q = document.getElementById("q"); q.value = "nobody"; q.dispatchEvent(new Event("input")); return document.querySelectorAll("#sessions tbody tr").length === 0 && location.search === "?q=nobody" })()`)
-	do("narrow", chromedp.Navigate(s.app.AdminURL()), chromedp.EmulateViewport(320, 640), chromedp.WaitVisible(chromedp.CSS("#sessions")))
-	wide, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("document.documentElement.scrollWidth > 320"))
-	if err != nil || wide {
-		t.Errorf("at 320 pixels the page scrolls sideways (%v)", err)
-	}
-	shot("narrow")
+	do("the table again", chromedp.Navigate(s.app.AdminURL()), chromedp.WaitVisible(chromedp.CSS("#sessions")))
+	narrow("the table")
 }

@@ -59,6 +59,7 @@ function fill(tr, r) {
   const ref = tr.querySelector("[data-f=ref]");
   put(ref, short(r.ref));
   ref.title = r.ref;
+  ref.closest("a").href = `/admin/sessions/${r.ref}`;
   tr.querySelector(".who").title = r.issuer;
   tr.querySelector(".end")?.setAttribute("aria-label", `End session ${short(r.ref)}`);
   tone(tr);
@@ -388,7 +389,7 @@ document.addEventListener("keydown", (e) => {
     return;
   }
   if (e.target.matches("input, textarea, select")) return;
-  const act = { "/": () => { $("q").focus(); $("q").select(); }, j: () => step(1), k: () => step(-1), x: () => confirmEnd(current()), p: pause, "?": () => $("help").showModal() }[e.key];
+  const act = { "/": () => { $("q").focus(); $("q").select(); }, j: () => step(1), k: () => step(-1), o: () => current()?.querySelector("a.open")?.click(), x: () => confirmEnd(current()), p: pause, "?": () => $("help").showModal() }[e.key];
   if (act) { e.preventDefault(); act(); }
 });
 document.addEventListener("visibilitychange", () => {
