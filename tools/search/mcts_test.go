@@ -384,18 +384,20 @@ func TestMCTSTreesAreBounded(t *testing.T) {
 	}
 }
 
+// As many visits as accepted tells, and no ticket lost, however many ask at once.
 func TestMCTSParallelCalls(t *testing.T) {
 	c := newMCTSClient(t)
 	var names []string
-	for i := range 16 {
+	const clients, rounds = 64, 3
+	for i := range clients {
 		names = append(names, fmt.Sprintf("%q", fmt.Sprint("c", i)))
 	}
 	out, _ := c.must(`{"root":"r","candidates":[%s]}`, strings.Join(names, ","))
 	tree := out.TreeID
 	var wg sync.WaitGroup
-	for range 16 {
+	for range clients {
 		wg.Go(func() {
-			for range 5 {
+			for range rounds {
 				out, _, err := c.send(mctsArguments(fmt.Sprintf(`{"action":"ask","treeId":%q}`, tree)))
 				if err != nil || len(out.Tickets) != 1 {
 					t.Errorf("ask: %v, %v", out.Tickets, err)
@@ -408,7 +410,7 @@ func TestMCTSParallelCalls(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if out, _ := c.must(`{"action":"best","treeId":%q}`, tree); out.Answer.Visits != 80 || out.Answer.Tells != 80 || out.Answer.Open != 0 {
-		t.Errorf("after 80 tells: %+v", out.Answer)
+	if out, _ := c.must(`{"action":"best","treeId":%q}`, tree); out.Answer.Visits != clients*rounds || out.Answer.Tells != clients*rounds || out.Answer.Open != 0 {
+		t.Errorf("after %d tells: %+v", clients*rounds, out.Answer)
 	}
 }
