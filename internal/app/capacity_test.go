@@ -118,6 +118,7 @@ func TestCapacity(t *testing.T) {
 	idle := 10*time.Second + time.Duration(n)*2*time.Millisecond
 	cfg := config.Default()
 	cfg.Dev, cfg.Addr, cfg.Data = true, "127.0.0.1:0", t.TempDir()
+	cfg.Telemetry.SpanBytes, cfg.Telemetry.Timelines = 0, 0 // of calls, bounded, however many sessions there are
 	cfg.Log.Level = "error"
 	cfg.Limits.PerAddress, cfg.Limits.PerToken = 1e9, 1e9
 	cfg.Sessions.IdleTTL, cfg.Sessions.MaxTotal, cfg.Sessions.MaxPerTenant = idle, max(n, 256), max(n, 256)

@@ -1,0 +1,9 @@
+//go:build race
+
+package tot_test
+
+import "time"
+
+// cancelWithin allows for the race detector, under which a step takes ten times as
+// long.
+const cancelWithin = 100 * time.Millisecond
