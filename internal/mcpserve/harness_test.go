@@ -155,7 +155,7 @@ func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory
 		t.Fatal(err)
 	}
 	w := &world{t: t, server: s, gates: g, store: store}
-	w.http = httptest.NewServer(as(s))
+	w.http = httptest.NewServer(guarded(t, as(s)))
 	t.Cleanup(func() {
 		// First, so that no request of a test that failed waits for its job.
 		if err := s.Jobs.Close(); err != nil {

@@ -133,7 +133,7 @@ func demoWorld(t testing.TB, all []tools.Tool, change ...func(*Config, *session.
 		t.Fatal(err)
 	}
 	w := &world{t: t, server: s}
-	w.http = httptest.NewServer(scoped(s))
+	w.http = httptest.NewServer(guarded(t, scoped(s)))
 	t.Cleanup(func() {
 		s.streams.endAll()
 		if err := s.Jobs.Close(); err != nil {
