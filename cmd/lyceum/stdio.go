@@ -2,9 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
 	"os/user"
+	"runtime"
+	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/app"
 	"github.com/lyceum-mcp/lyceum/internal/bridge"
@@ -15,12 +20,20 @@ import (
 type stdioCmd struct {
 	settings
 	URL   string `help:"MCP endpoint of a remote server; without it the server runs in this process." placeholder:"URL" env:"LYCEUM_URL"`
-	Token string `help:"Bearer token for --url." placeholder:"TOKEN" env:"LYCEUM_TOKEN"`
+	Token string `help:"Bearer token for --url; without it, and if the server wants one, you log in with a browser." placeholder:"TOKEN" env:"LYCEUM_TOKEN"`
+
+	ClientID  string        `help:"OAuth client for the login, or the https URL of its metadata document; without it one is registered." placeholder:"ID"`
+	Open      bool          `help:"Open the login page in a browser, besides printing its URL."`
+	LoginWait time.Duration `help:"How long the login waits for you." default:"5m"`
+	Logout    bool          `help:"Forget the login for --url, and exit."`
 }
 
 func (c *stdioCmd) run(ctx context.Context, p process, given map[string][]string) error {
 	if c.URL != "" {
-		return bridge.Run(ctx, p.stdin, p.stdout, bridge.Config{URL: c.URL, Transport: http.DefaultTransport, Token: c.Token, Log: p.stderr})
+		return c.remote(ctx, p)
+	}
+	if c.Logout {
+		return errors.New("--logout: want the --url whose login is to be forgotten")
 	}
 	cfg, err := c.load(p, given, true)
 	if err != nil {
@@ -42,6 +55,51 @@ func (c *stdioCmd) run(ctx context.Context, p process, given map[string][]string
 		return nil
 	}
 	return err
+}
+
+// remote is the bridge to a server elsewhere.
+func (c *stdioCmd) remote(ctx context.Context, p process) error {
+	cfg := bridge.Config{URL: c.URL, Transport: http.DefaultTransport, Token: c.Token, Log: p.stderr}
+	if c.Token == "" || c.Logout {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("where to keep the login: %w (give a token with --token)", err)
+		}
+		cfg.Login = &bridge.Login{CacheDir: dir, ClientID: c.ClientID, Wait: c.LoginWait}
+		if c.Open {
+			cfg.Login.Open = openBrowser
+		}
+	}
+	if !c.Logout {
+		return bridge.Run(ctx, p.stdin, p.stdout, cfg)
+	}
+	known, err := bridge.Logout(ctx, c.URL, cfg)
+	if err != nil {
+		return err
+	}
+	text := "logged out of " + c.URL
+	if !known {
+		text = "there was no login for " + c.URL
+	}
+	_, err = fmt.Fprintln(p.stderr, "lyceum stdio:", text)
+	return err
+}
+
+// openBrowser shows a page with the program that the system has for that. It is
+// not waited for: it may be the browser itself.
+func openBrowser(url string) error {
+	name, args := "xdg-open", []string{url}
+	switch runtime.GOOS {
+	case "darwin":
+		name = "open"
+	case "windows":
+		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", url}
+	}
+	cmd := exec.Command(name, args...) // stdout stays the host's alone
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	return cmd.Process.Release()
 }
 
 // localUser is who a host on this machine is: the user who started it, with

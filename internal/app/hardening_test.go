@@ -308,7 +308,7 @@ func TestHTTP2Bounds(t *testing.T) {
 	})
 	flood := openH2(t, s, a)
 	go func() {
-		for i := range uint32(50_000) {
+		for i := range uint32(10_000) {
 			if !flood.request(2*i+1, true, "GET", "/mcp") || flood.framer.WriteRSTStream(2*i+1, http2.ErrCodeCancel) != nil {
 				return // the server has enough
 			}

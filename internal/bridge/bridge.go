@@ -4,9 +4,14 @@
 // Each line is one request of its own: it goes through the same chain as any
 // other client's, in this process or on another machine, and whatever comes
 // back, JSON or events, goes out as lines. The bridge adds what the stdio side
-// does not have: the session id and the version of the older revisions, the
-// routing headers of 2026-07-28, and JSON-RPC errors where HTTP only has a
-// status.
+// does not have: the session id, the version and the standing stream of the older
+// revisions, the routing headers of 2026-07-28, JSON-RPC errors where HTTP only
+// has a status, and, for a server elsewhere, a login.
+//
+// bridge.go reads and sends, answer.go copies what comes back, updates.go keeps
+// the standing stream. account.go owns the token of a login: login.go gets it,
+// discover.go finds out where, callback.go takes the browser's answer, cache.go
+// and lock.go share it with other processes.
 package bridge
 
 import (
@@ -26,6 +31,7 @@ type Config struct {
 	URL         string            // of the MCP endpoint
 	Transport   http.RoundTripper // how it is reached
 	Token       string            // bearer token; empty for a server in this process
+	Login       *Login            // how to get a token; nil, or a Token, means that nobody logs in
 	MaxLine     int               // bytes of one message; 0 is DefaultMaxLine
 	MaxInFlight int               // requests at a time; 0 is DefaultMaxInFlight
 	Grace       time.Duration     // for calls in flight after the end of input; 0 is DefaultGrace
@@ -38,6 +44,10 @@ const (
 	DefaultMaxInFlight = 64
 	DefaultGrace       = 30 * time.Second
 )
+
+// linesAhead is how many lines are read before they are wanted, so that the end of
+// the input is seen behind them.
+const linesAhead = 4
 
 // Run copies messages until in ends or ctx does, and returns when the last
 // answer is out. At the end of input standing streams are cut at once and calls
@@ -55,15 +65,31 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, cfg Config) error {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
+	if cfg.Token != "" {
+		cfg.Login = nil
+	}
+	var a *account
+	if cfg.Login != nil {
+		var err error
+		if a, err = newAccount(cfg, cfg.URL); err != nil {
+			fmt.Fprintln(cfg.Log, "lyceum stdio: going on without a login:", err)
+			a = nil
+		}
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	b := &bridge{
-		cfg: cfg, client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+		account: a,
+		cfg:     cfg, client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		out: out, slots: make(chan struct{}, cfg.MaxInFlight), flying: map[string]*flight{},
 	}
-	err := b.read(ctx, in)
+	err := b.read(ctx, in, cancel)
 	b.land(cancel)
 	b.bye()
+	if a != nil {
+		cancel(errInputEnded)
+		a.wg.Wait()
+	}
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -74,10 +100,11 @@ func Run(ctx context.Context, in io.Reader, out io.Writer, cfg Config) error {
 var errInputEnded = errors.New("the input ended")
 
 type bridge struct {
-	cfg    Config
-	client *http.Client
-	slots  chan struct{} // one for each request that may be in flight
-	wg     sync.WaitGroup
+	cfg     Config
+	account *account // nil if nobody logs in
+	client  *http.Client
+	slots   chan struct{} // one for each request that may be in flight
+	wg      sync.WaitGroup
 
 	outMu sync.Mutex // serialises lines on out
 	out   io.Writer
@@ -86,6 +113,7 @@ type bridge struct {
 	session string // of the older revisions, from initialize
 	version string // which initialize negotiated
 	flying  map[string]*flight
+	hangUp  context.CancelFunc // ends the standing stream; nil without one
 }
 
 // flight is a request in flight, by its id as written.
@@ -115,16 +143,17 @@ func (e *envelope) modern() bool { return e.Params.Meta.Version != "" }
 
 // read sends one line after the other. initialize is waited for: what follows
 // needs the session that it opens.
-func (b *bridge) read(ctx context.Context, in io.Reader) error {
-	lines := make(chan line)
+func (b *bridge) read(life context.Context, in io.Reader, giveUp context.CancelCauseFunc) error {
+	lines := make(chan line, linesAhead)
 	stop := make(chan struct{})
 	defer close(stop)
-	go readLines(in, b.cfg.MaxLine, lines, stop) // ends with in, or at its next line: a blocked read cannot be interrupted
+	ended := &endReader{Reader: in, end: make(chan struct{})}
+	go readLines(ended, b.cfg.MaxLine, lines, stop) // ends with in, or at its next line: a blocked read cannot be interrupted
 	for {
 		var l line
 		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-life.Done():
+			return context.Cause(life)
 		case l = <-lines:
 		}
 		switch {
@@ -146,18 +175,45 @@ func (b *bridge) read(ctx context.Context, in io.Reader) error {
 		}
 		select {
 		case b.slots <- struct{}{}:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-life.Done():
+			return context.Cause(life)
 		}
 		done := make(chan struct{})
-		ctx, landed := b.takeOff(ctx, &e)
+		ctx, landed := b.takeOff(life, &e)
 		b.wg.Go(func() {
 			defer func() { landed(); <-b.slots; close(done) }()
-			b.send(ctx, l.text, &e)
+			b.send(ctx, life, l.text, &e)
 		})
-		if !e.modern() && (e.Method == "initialize" || len(e.ID) == 0) {
-			<-done // order matters for what is not answered
+		if e.modern() || e.Method != "initialize" && len(e.ID) > 0 {
+			continue
 		}
+		// Order matters for what is not answered.
+		if !b.settled(done, ended.end) {
+			giveUp(errInputEnded)
+			<-done
+			return io.EOF
+		}
+		if e.Method == "notifications/initialized" {
+			b.listen(life)
+		}
+	}
+}
+
+// settled waits for a message that the next ones must not overtake, but, once the
+// input ended, for no more than the grace period: it may be waiting for a login.
+func (b *bridge) settled(done, ended <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ended:
+	}
+	t := time.NewTimer(b.cfg.Grace)
+	defer t.Stop()
+	select {
+	case <-done:
+		return true
+	case <-t.C:
+		return false
 	}
 }
 
@@ -204,14 +260,18 @@ func (b *bridge) takeOff(ctx context.Context, e *envelope) (context.Context, fun
 }
 
 // send makes the request of one message and copies what comes back.
-func (b *bridge) send(ctx context.Context, text []byte, e *envelope) {
+func (b *bridge) send(ctx, life context.Context, text []byte, e *envelope) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.cfg.URL, bytes.NewReader(text))
 	if err != nil {
 		b.fail(e, "cannot make a request: "+err.Error())
 		return
 	}
 	b.headers(req, e)
-	resp, err := b.client.Do(req)
+	resp, err := b.authorized(life, req, false)
+	if refused, ok := errors.AsType[*loginError](err); ok {
+		b.broken(ctx, e, refused.Error())
+		return
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			fmt.Fprintln(b.cfg.Log, "lyceum stdio:", err)
@@ -232,9 +292,6 @@ func (b *bridge) headers(req *http.Request, e *envelope) {
 	h := req.Header
 	h.Set("Content-Type", "application/json")
 	h.Set("Accept", "application/json, text/event-stream")
-	if b.cfg.Token != "" {
-		h.Set("Authorization", "Bearer "+b.cfg.Token)
-	}
 	if e.modern() {
 		h.Set("Mcp-Protocol-Version", e.Params.Meta.Version)
 		h.Set("Mcp-Method", e.Method)
@@ -315,6 +372,9 @@ func (b *bridge) land(cancel context.CancelCauseFunc) {
 			f.cancel()
 		}
 	}
+	if b.hangUp != nil {
+		b.hangUp()
+	}
 	b.mu.Unlock()
 	landed := make(chan struct{})
 	go func() { b.wg.Wait(); close(landed) }()
@@ -341,10 +401,7 @@ func (b *bridge) bye() {
 		return
 	}
 	req.Header.Set("Mcp-Session-Id", b.session)
-	if b.cfg.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+b.cfg.Token)
-	}
-	if resp, err := b.client.Do(req); err == nil {
+	if resp, err := b.authorized(ctx, req, true); err == nil {
 		_ = resp.Body.Close()
 	}
 }

@@ -16,6 +16,22 @@ type line struct {
 	err     error // io.EOF at the end
 }
 
+// endReader closes end when nothing more can be read. Its owner is readLines.
+type endReader struct {
+	io.Reader
+	end  chan struct{}
+	over bool
+}
+
+func (r *endReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil && !r.over {
+		r.over = true
+		close(r.end)
+	}
+	return n, err
+}
+
 // readLines sends the lines of in until it ends or stop is closed. A line over
 // most bytes is reported and skipped, so that one bad message does not end the
 // connection.
