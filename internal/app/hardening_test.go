@@ -319,6 +319,7 @@ func TestHTTP2Bounds(t *testing.T) {
 	for range 20 { // others are served meanwhile
 		served(t, a.client(), s.app.URL()+"/healthz")
 	}
+	_ = flood.conn.Close() // if the server has not ended it: that is its choice
 	flood.until(func(http2.Frame) bool { return false })
 }
 
