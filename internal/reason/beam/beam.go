@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -141,7 +141,7 @@ func New(s Settings, root, tag string) (*Beam, error) {
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
-	if err := checkText("root", root, MaxContent); err != nil {
+	if err := problem.CheckText("root", root, MaxContent); err != nil {
 		return nil, err
 	}
 	if err := ticket.CheckTag(tag); err != nil {
@@ -182,7 +182,7 @@ func (s *Settings) settle() error {
 	}
 	whole := func(path string, v, low, high int) error {
 		if v < low || v > high {
-			return bad(path, fmt.Sprintf("%d to %d", low, high), "%d", v)
+			return problem.Bad(path, fmt.Sprintf("%d to %d", low, high), "%d", v)
 		}
 		return nil
 	}
@@ -206,15 +206,15 @@ func (s *Settings) settle() error {
 func (s *Settings) checkCuts() error {
 	switch {
 	case s.Merge == Similar && s.Width > MaxSimilarWidth:
-		return bad("beamWidth", fmt.Sprintf("at most %d, to merge by similarity", MaxSimilarWidth), "%d", s.Width)
+		return problem.Bad("beamWidth", fmt.Sprintf("at most %d, to merge by similarity", MaxSimilarWidth), "%d", s.Width)
 	case !(s.Similarity > 0 && s.Similarity <= 1):
-		return bad("mergeSimilarity", "above 0 and at most 1", "%v", s.Similarity)
+		return problem.Bad("mergeSimilarity", "above 0 and at most 1", "%v", s.Similarity)
 	case !slices.Contains([]Prune{ByRank, Absolute, Relative}, s.Prune):
-		return bad("pruningStrategy", "absolute or relative", "%.32q", string(s.Prune))
+		return problem.Bad("pruningStrategy", "absolute or relative", "%.32q", string(s.Prune))
 	case !(s.Margin >= 0 && s.Margin <= MaxScore) || s.Prune == Relative && s.Margin > 1:
-		return bad("pruningThreshold", "at least 0, for relative at most 1", "%v", s.Margin)
+		return problem.Bad("pruningThreshold", "at least 0, for relative at most 1", "%v", s.Margin)
 	case s.Prune == ByRank && s.Margin != 0:
-		return bad("pruningThreshold", "nothing without a pruningStrategy", "%v", s.Margin)
+		return problem.Bad("pruningThreshold", "nothing without a pruningStrategy", "%v", s.Margin)
 	}
 	return nil
 }
@@ -224,37 +224,25 @@ func (s *Settings) checkRules() error {
 	stop := s.Stop
 	switch {
 	case !slices.Contains([]Aggregate{Sum, Mean, Product, LogProb, Min, Max, Last, Weighted}, s.Aggregate):
-		return bad("scoreAggregation", "sum, mean, product, logprob, min, max, last or weighted", "%.32q", string(s.Aggregate))
+		return problem.Bad("scoreAggregation", "sum, mean, product, logprob, min, max, last or weighted", "%.32q", string(s.Aggregate))
 	case !slices.Contains([]Merge{ByText, ByKey, Similar, Never}, s.Merge):
-		return bad("merge", "text, key, similar or none", "%.32q", string(s.Merge))
+		return problem.Bad("merge", "text, key, similar or none", "%.32q", string(s.Merge))
 	case !limit(s.LengthPenalty, 2):
-		return bad("lengthPenalty", "0 to 2", "%v", s.LengthPenalty)
+		return problem.Bad("lengthPenalty", "0 to 2", "%v", s.LengthPenalty)
 	case s.LengthPenalty > 0 && !slices.Contains([]Aggregate{Sum, Product, LogProb}, s.Aggregate):
-		return bad("lengthPenalty", "0: only sum, product and logprob grow with the length", "%v", s.LengthPenalty)
+		return problem.Bad("lengthPenalty", "0: only sum, product and logprob grow with the length", "%v", s.LengthPenalty)
 	case !(s.Decay > 0 && s.Decay <= 1):
-		return bad("decay", "above 0 and at most 1", "%v", s.Decay)
+		return problem.Bad("decay", "above 0 and at most 1", "%v", s.Decay)
 	case !limit(*s.Diversity, MaxScore):
-		return bad("diversity", "at least 0", "%v", *s.Diversity)
+		return problem.Bad("diversity", "at least 0", "%v", *s.Diversity)
 	case !limit(stop.MinImprovement, MaxScore):
-		return bad("convergence.minScoreImprovement", "at least 0", "%v", stop.MinImprovement)
+		return problem.Bad("convergence.minScoreImprovement", "at least 0", "%v", stop.MinImprovement)
 	case stop.Target != nil && !limit(max(*stop.Target, -*stop.Target), MaxScore*MaxDepth):
-		return bad("convergence.targetScore", "a number", "%v", *stop.Target)
+		return problem.Bad("convergence.targetScore", "a number", "%v", *stop.Target)
 	case stop.Gap != nil && !limit(*stop.Gap, MaxScore*MaxDepth):
-		return bad("convergence.scoreGap", "at least 0", "%v", *stop.Gap)
+		return problem.Bad("convergence.scoreGap", "at least 0", "%v", *stop.Gap)
 	case !limit(stop.Consensus, 1):
-		return bad("convergence.consensusThreshold", "0 to 1", "%v", stop.Consensus)
-	}
-	return nil
-}
-
-func checkText(path, text string, most int) error {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return bad(path, "a text", "nothing")
-	case len(text) > most:
-		return bad(path, fmt.Sprintf("at most %d bytes", most), "%d bytes", len(text))
-	case !utf8.ValidString(text):
-		return bad(path, "valid UTF-8", "other bytes")
+		return problem.Bad("convergence.consensusThreshold", "0 to 1", "%v", stop.Consensus)
 	}
 	return nil
 }
@@ -304,7 +292,7 @@ const (
 // ticket.MaxAsk; they expire ttl after now.
 func (b *Beam) Ask(n int, now time.Time, ttl time.Duration) ([]Ticket, Shortage, error) {
 	if n < 1 || n > ticket.MaxAsk {
-		return nil, "", bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
+		return nil, "", problem.Bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
 	}
 	b.Tickets.Expire(now)
 	out := []Ticket{}

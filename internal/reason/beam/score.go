@@ -100,7 +100,7 @@ func (a Aggregate) checkScore(path string, s float64) error {
 		high = 0
 	}
 	if !(s >= low && s <= high) {
-		return bad(path, fmt.Sprintf("a number from %v to %v, for %s", low, high, a), "%v", s)
+		return problem.Bad(path, fmt.Sprintf("a number from %v to %v, for %s", low, high, a), "%v", s)
 	}
 	return nil
 }
@@ -163,9 +163,4 @@ func part(total, n, i int) int {
 		return total/n + 1
 	}
 	return total / n
-}
-
-// bad says what is wrong with an option or argument.
-func bad(path, expected, format string, args ...any) error {
-	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
 }

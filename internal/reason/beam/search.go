@@ -104,7 +104,7 @@ func Search(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
 
 func (o *Options) settle(t problem.Traits) error {
 	if t.Players != 1 || !t.Deterministic {
-		return bad("problem", "one player and no chance; mcts is for the others", "%d players, deterministic: %t", t.Players, t.Deterministic)
+		return problem.Bad("problem", "one player and no chance; mcts is for the others", "%d players, deterministic: %t", t.Players, t.Deterministic)
 	}
 	for _, d := range []struct {
 		path      string
@@ -115,14 +115,14 @@ func (o *Options) settle(t problem.Traits) error {
 			*d.v = d.to
 		}
 		if *d.v < 1 || *d.v > max(d.limit, 1) {
-			return bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
+			return problem.Bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
 		}
 	}
 	if o.Diversity == nil {
 		o.Diversity = new(DefaultDiversity)
 	}
 	if d := *o.Diversity; !(d >= 0 && d <= MaxScore) {
-		return bad("diversity", "at least 0", "%v", d)
+		return problem.Bad("diversity", "at least 0", "%v", d)
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (s *search) begin() error {
 		return err
 	}
 	if len(acts) == 0 {
-		return bad("actions", "at least one legal action", "the run is over in the initial state")
+		return problem.Bad("actions", "at least one legal action", "the run is over in the initial state")
 	}
 	s.Beam = []run{{Step: -1, State: state}}
 	return nil
@@ -280,7 +280,7 @@ func (s *search) continuations(m *budget.Meter, i int) ([]next, bool, error) {
 		}
 		n.rank = n.earn + float64(float64(s.Factor*s.t.Discount)*ahead)
 		if n.rank-n.rank != 0 {
-			return nil, false, bad("reward", "returns and estimates below 1.8e308", "a run is worth %v", n.rank)
+			return nil, false, problem.Bad("reward", "returns and estimates below 1.8e308", "a run is worth %v", n.rank)
 		}
 		out = append(out, n)
 	}

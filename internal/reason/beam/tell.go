@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -65,23 +66,23 @@ func (b *Beam) Tell(id string, what Tell, now time.Time) (Told, error) {
 
 func (b *Beam) check(what Tell) error {
 	if len(what.Children) > MaxTellChildren {
-		return bad("children", fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(what.Children))
+		return problem.Bad("children", fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(what.Children))
 	}
 	if what.Complete && len(what.Children) > 0 {
-		return bad("complete", "false for a path that goes on", "true")
+		return problem.Bad("complete", "false for a path that goes on", "true")
 	}
 	for i, c := range what.Children {
 		path := fmt.Sprintf("children[%d]", i)
-		if err := checkText(path+".content", c.Content, MaxContent); err != nil {
+		if err := problem.CheckText(path+".content", c.Content, MaxContent); err != nil {
 			return err
 		}
 		if c.Key != "" {
-			if err := checkText(path+".key", c.Key, MaxKey); err != nil {
+			if err := problem.CheckText(path+".key", c.Key, MaxKey); err != nil {
 				return err
 			}
 		}
 		if c.Score == nil {
-			return bad(path+".score", "a number", "nothing")
+			return problem.Bad(path+".score", "a number", "nothing")
 		}
 		if err := b.Settings.Aggregate.checkScore(path+".score", *c.Score); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Ranked is one of the best paths.
@@ -116,10 +117,10 @@ func (b *Beam) Validate() error {
 		return err
 	}
 	if n := len(b.Nodes); n < 1 || n > b.Settings.MaxNodes {
-		return bad("nodes", fmt.Sprintf("1 to %d", b.Settings.MaxNodes), "%d", n)
+		return problem.Bad("nodes", fmt.Sprintf("1 to %d", b.Settings.MaxNodes), "%d", n)
 	}
 	if b.Generation < 0 || b.Generation > b.Settings.Depth || len(b.Best) > b.Generation || b.Dropped < 0 || len(b.Done) > 64 {
-		return bad("generation", fmt.Sprintf("0 to %d, with a best value each at most", b.Settings.Depth), "%d", b.Generation)
+		return problem.Bad("generation", fmt.Sprintf("0 to %d, with a best value each at most", b.Settings.Depth), "%d", b.Generation)
 	}
 	for i := range b.Nodes {
 		if err := b.validNode(i); err != nil {
@@ -129,7 +130,7 @@ func (b *Beam) Validate() error {
 	in := map[int]bool{}
 	for i, at := range b.Frontier {
 		if at < 0 || at >= len(b.Nodes) || in[at] || b.Nodes[at].Depth != b.Generation {
-			return bad(fmt.Sprintf("frontier[%d]", i), "nodes of the generation, once each", "%d", at)
+			return problem.Bad(fmt.Sprintf("frontier[%d]", i), "nodes of the generation, once each", "%d", at)
 		}
 		in[at] = true
 	}
@@ -137,17 +138,17 @@ func (b *Beam) Validate() error {
 	for i := range b.Nodes {
 		switch s := b.Nodes[i].Status; {
 		case s == Active && !in[i]:
-			return bad(fmt.Sprintf("nodes[%d].status", i), "active for nodes of the frontier only", "%s", s)
+			return problem.Bad(fmt.Sprintf("nodes[%d].status", i), "active for nodes of the frontier only", "%s", s)
 		case s == Candidate && (!in[b.Nodes[i].Parent] || b.Done != NotDone):
-			return bad(fmt.Sprintf("nodes[%d].status", i), "candidate for continuations of the frontier only", "%s", s)
+			return problem.Bad(fmt.Sprintf("nodes[%d].status", i), "candidate for continuations of the frontier only", "%s", s)
 		}
 		open = open || b.Nodes[i].Status == Active
 	}
 	if b.Done == NotDone && b.Generation >= b.Settings.Depth {
-		return bad("done", "a reason, after the last generation", "none")
+		return problem.Bad("done", "a reason, after the last generation", "none")
 	}
 	if b.Done == NotDone && !open {
-		return bad("done", "a reason, as nothing is active", "none")
+		return problem.Bad("done", "a reason, as nothing is active", "none")
 	}
 	return b.validTickets()
 }
@@ -155,32 +156,32 @@ func (b *Beam) Validate() error {
 func (b *Beam) validNode(i int) error {
 	n := &b.Nodes[i]
 	path := fmt.Sprintf("nodes[%d]", i)
-	if err := checkText(path+".content", n.Content, MaxContent); err != nil {
+	if err := problem.CheckText(path+".content", n.Content, MaxContent); err != nil {
 		return err
 	}
 	if len(n.Key) > MaxKey || !utf8.ValidString(n.Key) {
-		return bad(path+".key", fmt.Sprintf("at most %d bytes of UTF-8", MaxKey), "%d bytes", len(n.Key))
+		return problem.Bad(path+".key", fmt.Sprintf("at most %d bytes of UTF-8", MaxKey), "%d bytes", len(n.Key))
 	}
 	if !slices.Contains([]Status{Candidate, Active, Expanded, Completed, Pruned, Merged, Stalled}, n.Status) || i == 0 && n.Status == Candidate {
-		return bad(path+".status", "a known status", "%.32q", string(n.Status))
+		return problem.Bad(path+".status", "a known status", "%.32q", string(n.Status))
 	}
 	if n.Group < 0 || n.Group > b.Settings.Groups || n.Into < 0 || n.Into >= len(b.Nodes) || n.Cut-n.Cut != 0 || n.Floor != nil && *n.Floor-*n.Floor != 0 {
-		return bad(path, "a group and nodes that exist", "group %d, into %d", n.Group, n.Into)
+		return problem.Bad(path, "a group and nodes that exist", "group %d, into %d", n.Group, n.Into)
 	}
 	if i == 0 {
 		if n.Parent != -1 || n.Depth != 0 || n.Value != 0 || n.Score != 0 {
-			return bad(path, "a root without parent and value", "parent %d", n.Parent)
+			return problem.Bad(path, "a root without parent and value", "parent %d", n.Parent)
 		}
 		return nil
 	}
 	if n.Parent < 0 || n.Parent >= i || b.Nodes[n.Parent].Depth+1 != n.Depth || n.Depth > b.Settings.Depth {
-		return bad(path+".parent", "an earlier node, one level up", "%d", n.Parent)
+		return problem.Bad(path+".parent", "an earlier node, one level up", "%d", n.Parent)
 	}
 	if err := b.Settings.Aggregate.checkScore(path+".score", n.Score); err != nil {
 		return err
 	}
 	if v := b.Settings.Aggregate.Value(b.scores(i), b.Settings.LengthPenalty, b.Settings.Decay); !(math.Abs(n.Value-v) <= 1e-9*(1+math.Abs(v))) {
-		return bad(path+".value", fmt.Sprintf("%v, by the scores of its path", v), "%v", n.Value)
+		return problem.Bad(path+".value", fmt.Sprintf("%v, by the scores of its path", v), "%v", n.Value)
 	}
 	return nil
 }
@@ -193,13 +194,13 @@ func (b *Beam) validTickets() error {
 	for i, o := range b.Tickets.Open {
 		at := o.Nodes[0]
 		if len(o.Nodes) != 1 || held[at] || b.Nodes[at].Status != Active || b.Done != NotDone {
-			return bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for an active node", "node %d", at)
+			return problem.Bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for an active node", "node %d", at)
 		}
 		held[at] = true
 	}
 	for i, r := range b.Tickets.Receipts {
 		if len(r.Result.Children) > MaxTellChildren || r.Result.Ticket != b.Tickets.ID(r.Number) {
-			return bad(fmt.Sprintf("tickets.receipts[%d]", i), "the result of its ticket", "%.64q", r.Result.Ticket)
+			return problem.Bad(fmt.Sprintf("tickets.receipts[%d]", i), "the result of its ticket", "%.64q", r.Result.Ticket)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Volume returns the number of thoughts that could have contributed to one: its
@@ -114,10 +115,10 @@ type Path struct {
 func (g *Graph) Strongest(meter *budget.Meter, from, to int, by Measure) (Path, bool, error) {
 	n := len(g.Thoughts)
 	if from < 0 || from >= n || to < 0 || to >= n {
-		return Path{}, false, bad("from", "two thoughts of the graph", "%d and %d", from, to)
+		return Path{}, false, problem.Bad("from", "two thoughts of the graph", "%d and %d", from, to)
 	}
 	if by != MaxProduct && by != Widest {
-		return Path{}, false, bad("measure", "product or widest", "%.32q", string(by))
+		return Path{}, false, problem.Bad("measure", "product or widest", "%.32q", string(by))
 	}
 	out := g.lists(backs, false)
 	best := make([]float64, n)
@@ -205,16 +206,16 @@ type Arc struct {
 func PageRank(meter *budget.Meter, n int, arcs []Arc, damping, tolerance float64, most int) (Rank, error) {
 	switch {
 	case !(damping >= 0 && damping < 1):
-		return Rank{}, bad("damping", "at least 0 and below 1", "%v", damping)
+		return Rank{}, problem.Bad("damping", "at least 0 and below 1", "%v", damping)
 	case !(tolerance >= 0 && tolerance <= 1):
-		return Rank{}, bad("tolerance", "0 to 1", "%v", tolerance)
+		return Rank{}, problem.Bad("tolerance", "0 to 1", "%v", tolerance)
 	case most < 1 || most > 100_000:
-		return Rank{}, bad("iterations", "1 to 100000", "%d", most)
+		return Rank{}, problem.Bad("iterations", "1 to 100000", "%d", most)
 	}
 	out := make([]float64, n)
 	for i, a := range arcs {
 		if a.From < 0 || a.From >= n || a.To < 0 || a.To >= n || !(a.Weight >= 0 && a.Weight <= MaxScore) {
-			return Rank{}, bad("arcs", "nodes that exist and a weight of at least 0", "arc %d", i)
+			return Rank{}, problem.Bad("arcs", "nodes that exist and a weight of at least 0", "arc %d", i)
 		}
 		out[a.From] += a.Weight
 	}

@@ -1,6 +1,10 @@
 package got
 
-import "github.com/lyceum-mcp/lyceum/internal/reason/budget"
+import (
+	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+)
 
 // Centrality says through which thoughts the shortest ways lead.
 type Centrality struct {
@@ -24,7 +28,7 @@ func Betweenness(meter *budget.Meter, n int, arcs []Arc) (Centrality, error) {
 	seen := make(map[[2]int]bool, len(arcs))
 	for i, a := range arcs {
 		if a.From < 0 || a.From >= n || a.To < 0 || a.To >= n {
-			return Centrality{}, bad("arcs", "nodes that exist", "arc %d", i)
+			return Centrality{}, problem.Bad("arcs", "nodes that exist", "arc %d", i)
 		}
 		if key := [2]int{a.From, a.To}; a.From != a.To && a.Weight > 0 && !seen[key] {
 			seen[key] = true

@@ -12,7 +12,6 @@ package got
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
@@ -137,7 +136,7 @@ type Graph struct {
 func New(roots []string, plan []Operation, tag string) (*Graph, error) {
 	thoughts, all := make([]Thought, len(roots)), make([]int, len(roots))
 	for i, text := range roots {
-		if err := checkText(fmt.Sprintf("roots[%d]", i), text, MaxContent); err != nil {
+		if err := problem.CheckText(fmt.Sprintf("roots[%d]", i), text, MaxContent); err != nil {
 			return nil, err
 		}
 		thoughts[i], all[i] = Thought{Content: text}, i
@@ -153,7 +152,7 @@ func NewFrom(thoughts []Thought, edges []Edge, roots []int, plan []Operation, ta
 		return nil, err
 	}
 	if n := len(roots); n < 1 || n > MaxCount {
-		return nil, bad("roots", fmt.Sprintf("1 to %d", MaxCount), "%d", n)
+		return nil, problem.Bad("roots", fmt.Sprintf("1 to %d", MaxCount), "%d", n)
 	}
 	g := &Graph{Thoughts: []Thought{}, Edges: []Edge{}, Roots: slices.Clone(roots), Plan: []Step{}}
 	if err := g.Extend(thoughts, edges); err != nil {
@@ -176,36 +175,36 @@ func NewFrom(thoughts []Thought, edges []Edge, roots []int, plan []Operation, ta
 
 func checkPlan(plan []Operation) error {
 	if len(plan) > MaxOperations {
-		return bad("plan", fmt.Sprintf("at most %d operations", MaxOperations), "%d", len(plan))
+		return problem.Bad("plan", fmt.Sprintf("at most %d operations", MaxOperations), "%d", len(plan))
 	}
 	index := map[string]int{}
 	for i, o := range plan {
 		path := fmt.Sprintf("plan[%d]", i)
-		if err := checkText(path+".id", o.ID, MaxName); err != nil {
+		if err := problem.CheckText(path+".id", o.ID, MaxName); err != nil {
 			return err
 		}
 		if _, twice := index[o.ID]; twice {
-			return bad(path+".id", "an id of its own", "%q is used already", o.ID)
+			return problem.Bad(path+".id", "an id of its own", "%q is used already", o.ID)
 		}
 		index[o.ID] = i
 		switch o.Kind {
 		case Generate, KeepBest:
 			if o.Count < 1 || o.Count > MaxCount {
-				return bad(path+".count", fmt.Sprintf("1 to %d, for %s", MaxCount, o.Kind), "%d", o.Count)
+				return problem.Bad(path+".count", fmt.Sprintf("1 to %d, for %s", MaxCount, o.Kind), "%d", o.Count)
 			}
 		case Aggregate:
 			if o.Count == 1 || o.Count < 0 || o.Count > MaxCount {
-				return bad(path+".count", fmt.Sprintf("0, or 2 to %d", MaxCount), "%d", o.Count)
+				return problem.Bad(path+".count", fmt.Sprintf("0, or 2 to %d", MaxCount), "%d", o.Count)
 			}
 		case Refine, Score, Validate:
 			if o.Count != 0 {
-				return bad(path+".count", "nothing, for "+string(o.Kind), "%d", o.Count)
+				return problem.Bad(path+".count", "nothing, for "+string(o.Kind), "%d", o.Count)
 			}
 		default:
-			return bad(path+".kind", "generate, aggregate, refine, score, keepBest or validate", "%.32q", string(o.Kind))
+			return problem.Bad(path+".kind", "generate, aggregate, refine, score, keepBest or validate", "%.32q", string(o.Kind))
 		}
 		if len(o.After) > MaxAfter {
-			return bad(path+".after", fmt.Sprintf("at most %d", MaxAfter), "%d", len(o.After))
+			return problem.Bad(path+".after", fmt.Sprintf("at most %d", MaxAfter), "%d", len(o.After))
 		}
 	}
 	return checkOrder(plan, index)
@@ -222,11 +221,11 @@ func checkOrder(plan []Operation, index map[string]int) error {
 			j, known := index[name]
 			switch {
 			case !known:
-				return bad(path, "the id of an operation", "%.64q", name)
+				return problem.Bad(path, "the id of an operation", "%.64q", name)
 			case slices.Index(plan[i].After, name) != k:
-				return bad(path, "each operation once", "%.64q", name)
+				return problem.Bad(path, "each operation once", "%.64q", name)
 			case state[j] == 1:
-				return bad(path, "an operation that does not wait for this one", "%.64q closes a cycle", name)
+				return problem.Bad(path, "an operation that does not wait for this one", "%.64q closes a cycle", name)
 			case state[j] == 0:
 				if err := visit(j); err != nil {
 					return err
@@ -275,7 +274,7 @@ func (g *Graph) Extend(thoughts []Thought, edges []Edge) error {
 			return err
 		}
 		if err := g.Connect(e); fault.KindOf(err) == fault.Conflict {
-			return bad(fmt.Sprintf("edges[%d]", i), "an edge that closes no cycle", "%s", fault.From(err).Public)
+			return problem.Bad(fmt.Sprintf("edges[%d]", i), "an edge that closes no cycle", "%s", fault.From(err).Public)
 		} else if err != nil {
 			return err
 		}
@@ -352,43 +351,26 @@ func (g *Graph) checkEdge(path string, e Edge) error {
 	n := len(g.Thoughts)
 	switch {
 	case e.From < 0 || e.From >= n || e.To < 0 || e.To >= n || e.From == e.To:
-		return bad(path, fmt.Sprintf("two thoughts from 0 to %d", n-1), "%d and %d", e.From, e.To)
+		return problem.Bad(path, fmt.Sprintf("two thoughts from 0 to %d", n-1), "%d and %d", e.From, e.To)
 	case !slices.Contains(Relations(), e.Relation):
-		return bad(path+".relation", "a known relation", "%.32q", string(e.Relation))
+		return problem.Bad(path+".relation", "a known relation", "%.32q", string(e.Relation))
 	case !(e.Weight >= 0 && e.Weight <= 1):
-		return bad(path+".weight", "0 to 1", "%v", e.Weight)
+		return problem.Bad(path+".weight", "0 to 1", "%v", e.Weight)
 	}
 	return nil
 }
 
 func checkThought(path string, t *Thought) error {
-	if err := checkText(path+".content", t.Content, MaxContent); err != nil {
+	if err := problem.CheckText(path+".content", t.Content, MaxContent); err != nil {
 		return err
 	}
 	for _, text := range []string{t.Type, t.Note, t.By} {
 		if len(text) > MaxContent || !utf8.ValidString(text) {
-			return bad(path, fmt.Sprintf("texts of at most %d bytes of UTF-8", MaxContent), "another one")
+			return problem.Bad(path, fmt.Sprintf("texts of at most %d bytes of UTF-8", MaxContent), "another one")
 		}
 	}
 	if s := t.Score; s != nil && !(*s >= -MaxScore && *s <= MaxScore) {
-		return bad(path+".score", fmt.Sprintf("a number of size at most %v", MaxScore), "%v", *s)
+		return problem.Bad(path+".score", fmt.Sprintf("a number of size at most %v", MaxScore), "%v", *s)
 	}
 	return nil
-}
-
-func checkText(path, text string, most int) error {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return bad(path, "a text", "nothing")
-	case len(text) > most:
-		return bad(path, fmt.Sprintf("at most %d bytes", most), "%d bytes", len(text))
-	case !utf8.ValidString(text):
-		return bad(path, "valid UTF-8", "other bytes")
-	}
-	return nil
-}
-
-// bad says what is wrong with an argument.
-func bad(path, expected, format string, args ...any) error {
-	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -35,7 +36,7 @@ const (
 // the order of the plan; they expire ttl after now.
 func (g *Graph) Ask(n int, now time.Time, ttl time.Duration) ([]Ticket, Shortage, error) {
 	if n < 1 || n > ticket.MaxAsk {
-		return nil, "", bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
+		return nil, "", problem.Bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
 	}
 	g.Tickets.Expire(now)
 	out := []Ticket{}
@@ -155,15 +156,15 @@ func check(o Operation, what Tell) error {
 	}
 	switch n := len(what.Thoughts); {
 	case n < low || n > high:
-		return bad("thoughts", fmt.Sprintf("%d to %d, to %s", low, high, o.Kind), "%d", n)
+		return problem.Bad("thoughts", fmt.Sprintf("%d to %d, to %s", low, high, o.Kind), "%d", n)
 	case (what.Score != nil) != (o.Kind == Score):
-		return bad("score", "a number to score, nothing otherwise", "the contrary to %s", o.Kind)
+		return problem.Bad("score", "a number to score, nothing otherwise", "the contrary to %s", o.Kind)
 	case (what.Valid != nil) != (o.Kind == Validate):
-		return bad("valid", "true or false to validate, nothing otherwise", "the contrary to %s", o.Kind)
+		return problem.Bad("valid", "true or false to validate, nothing otherwise", "the contrary to %s", o.Kind)
 	case what.Note != "" && o.Kind != Score && o.Kind != Validate:
-		return bad("note", "nothing, to "+string(o.Kind), "%.32q", what.Note)
+		return problem.Bad("note", "nothing, to "+string(o.Kind), "%.32q", what.Note)
 	case len(what.Note) > MaxContent:
-		return bad("note", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(what.Note))
+		return problem.Bad("note", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(what.Note))
 	}
 	if err := checkThought("tell", &Thought{Content: "-", Score: what.Score, Note: what.Note}); err != nil {
 		return err
@@ -172,7 +173,7 @@ func check(o Operation, what Tell) error {
 		t := &what.Thoughts[i]
 		path := fmt.Sprintf("thoughts[%d]", i)
 		if t.Valid != nil {
-			return bad(path+".valid", "nothing: it is for validate", "%t", *t.Valid)
+			return problem.Bad(path+".valid", "nothing: it is for validate", "%t", *t.Valid)
 		}
 		if err := checkThought(path, t); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // State is how far an operation is.
@@ -91,11 +92,11 @@ func (g *Graph) Graph() graph.Graph {
 func (g *Graph) Validate() error {
 	switch n := len(g.Thoughts); {
 	case n < 1 || n > MaxThoughts:
-		return bad("thoughts", fmt.Sprintf("1 to %d", MaxThoughts), "%d", n)
+		return problem.Bad("thoughts", fmt.Sprintf("1 to %d", MaxThoughts), "%d", n)
 	case len(g.Edges) > MaxEdges || g.Dropped < 0:
-		return bad("edges", fmt.Sprintf("at most %d", MaxEdges), "%d", len(g.Edges))
+		return problem.Bad("edges", fmt.Sprintf("at most %d", MaxEdges), "%d", len(g.Edges))
 	case len(g.Roots) < 1 || len(g.Roots) > MaxCount:
-		return bad("roots", fmt.Sprintf("1 to %d", MaxCount), "%d", len(g.Roots))
+		return problem.Bad("roots", fmt.Sprintf("1 to %d", MaxCount), "%d", len(g.Roots))
 	}
 	for i := range g.Thoughts {
 		if err := checkThought(fmt.Sprintf("thoughts[%d]", i), &g.Thoughts[i]); err != nil {
@@ -108,7 +109,7 @@ func (g *Graph) Validate() error {
 		}
 	}
 	if n := g.cyclic(); n > 0 {
-		return bad("edges", "no cycle of acyclic relations", "%d thoughts wait for each other", n)
+		return problem.Bad("edges", "no cycle of acyclic relations", "%d thoughts wait for each other", n)
 	}
 	if err := g.known("roots", g.Roots); err != nil {
 		return err
@@ -149,7 +150,7 @@ func (g *Graph) known(path string, list []int) error {
 	seen := map[int]bool{}
 	for i, at := range list {
 		if at < 0 || at >= len(g.Thoughts) || seen[at] {
-			return bad(fmt.Sprintf("%s[%d]", path, i), "thoughts, once each", "%d", at)
+			return problem.Bad(fmt.Sprintf("%s[%d]", path, i), "thoughts, once each", "%d", at)
 		}
 		seen[at] = true
 	}
@@ -169,7 +170,7 @@ func (g *Graph) validPlan() error {
 		path := fmt.Sprintf("plan[%d]", i)
 		open := slices.ContainsFunc(s.Jobs, func(j Job) bool { return !j.Done })
 		if s.Started != g.ready(s) || s.Done != (s.Started && !open) || !s.Started && len(s.Jobs) > 0 || !s.Done && len(s.Out) > 0 || s.Kind == KeepBest && len(s.Jobs) > 0 || len(s.Jobs) > MaxThoughts {
-			return bad(path, "started when all before it are done, done when all its jobs are", "started %t, done %t", s.Started, s.Done)
+			return problem.Bad(path, "started when all before it are done, done when all its jobs are", "started %t, done %t", s.Started, s.Done)
 		}
 		if err := g.known(path+".out", s.Out); err != nil {
 			return err
@@ -177,7 +178,7 @@ func (g *Graph) validPlan() error {
 		for k, j := range s.Jobs {
 			at := fmt.Sprintf("%s.jobs[%d]", path, k)
 			if len(j.In) < 1 || s.Kind != Aggregate && len(j.In) > 1 || !j.Done && len(j.Out) > 0 {
-				return bad(at, "input, and output when it is done", "%d and %d", len(j.In), len(j.Out))
+				return problem.Bad(at, "input, and output when it is done", "%d and %d", len(j.In), len(j.Out))
 			}
 			if err := g.known(at+".in", j.In); err != nil {
 				return err
@@ -208,7 +209,7 @@ func (g *Graph) validTickets() error {
 			held[key] = true
 		}
 		if !ok {
-			return bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for a job that is not done", "%v", o.Nodes)
+			return problem.Bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for a job that is not done", "%v", o.Nodes)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Ticket is the right and the request to say something about one node.
@@ -38,7 +39,7 @@ const (
 // 2008). A leaf has at most one open ticket. Time linear in n times the nodes.
 func (t *Tree) Ask(n int, now time.Time, ttl time.Duration) ([]Ticket, Shortage, error) {
 	if n < 1 || n > MaxAsk {
-		return nil, "", bad("n", fmt.Sprintf("1 to %d", MaxAsk), "%d", n)
+		return nil, "", problem.Bad("n", fmt.Sprintf("1 to %d", MaxAsk), "%d", n)
 	}
 	t.Expire(now)
 	tickets := []Ticket{}

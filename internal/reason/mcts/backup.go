@@ -1,6 +1,10 @@
 package mcts
 
-import "math"
+import (
+	"math"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+)
 
 // backup adds the return of a simulation to every move on its path. value is
 // what player 1 gets from the end of the path on, and known, if proven, its
@@ -53,7 +57,7 @@ func (g *grower) backup(value float64, known bounds, proven bool) error {
 // widen takes a return outside the known range into it.
 func (g *grower) widen(value float64) error {
 	if value-value != 0 {
-		return bad("reward", "a sum below 1.8e308", "the return of a run is too large")
+		return problem.Bad("reward", "a sum below 1.8e308", "the return of a run is too large")
 	}
 	if !g.traits.Bounded {
 		g.low, g.high = min(g.low, value), max(g.high, value)
@@ -63,5 +67,5 @@ func (g *grower) widen(value float64) error {
 	if room := slack * (1 + g.high - g.low); value >= g.low-room && value <= g.high+room {
 		return nil
 	}
-	return bad("valueRange", "bounds of the return from any state on, or none", "a run returned %v, outside [%v, %v]", value, g.low, g.high)
+	return problem.Bad("valueRange", "bounds of the return from any state on, or none", "a run returned %v, outside [%v, %v]", value, g.low, g.high)
 }

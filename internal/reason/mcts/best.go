@@ -1,6 +1,10 @@
 package mcts
 
-import "math"
+import (
+	"math"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
+)
 
 // Answer is what a Tree says at the moment.
 type Answer struct {
@@ -35,7 +39,7 @@ func (t *Tree) Best(c Criterion, method IntervalMethod) (Answer, error) {
 		return Answer{}, err
 	}
 	if method != Hoeffding && method != Normal {
-		return Answer{}, bad("interval", "hoeffding or normal", "%.32q", string(method))
+		return Answer{}, problem.Bad("interval", "hoeffding or normal", "%.32q", string(method))
 	}
 	root := &t.Nodes[0]
 	a := Answer{

@@ -21,7 +21,6 @@
 package mcts
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
@@ -61,7 +60,7 @@ func (r Rollout) check() error {
 	case RandomRollout, HeuristicRollout:
 		return nil
 	}
-	return bad("rollout", "random or heuristic", "%.32q", string(r))
+	return problem.Bad("rollout", "random or heuristic", "%.32q", string(r))
 }
 
 // DefaultExploration is the exploration constant c for returns in [0, 1].
@@ -97,7 +96,7 @@ func (p Policy) check() error {
 	case UCT, UCB1Tuned, PUCT:
 		return nil
 	}
-	return bad("policy", "uct, ucb1-tuned or puct", "%.32q", string(p))
+	return problem.Bad("policy", "uct, ucb1-tuned or puct", "%.32q", string(p))
 }
 
 func (c Criterion) check() error {
@@ -105,10 +104,5 @@ func (c Criterion) check() error {
 	case ByVisits, ByValue, ByLCB:
 		return nil
 	}
-	return bad("criterion", "visits, value or lcb", "%.32q", string(c))
-}
-
-// bad says what is wrong with an option or argument.
-func bad(path, expected, format string, args ...any) error {
-	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
+	return problem.Bad("criterion", "visits, value or lcb", "%.32q", string(c))
 }

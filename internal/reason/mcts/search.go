@@ -149,20 +149,20 @@ func (o *Options) settle(m problem.Model) error {
 		o.Simulations = DefaultSimulations
 	}
 	if o.Simulations < 0 || o.Simulations > MaxSimulations {
-		return bad("simulations", fmt.Sprintf("1 to %d", MaxSimulations), "%d", o.Simulations)
+		return problem.Bad("simulations", fmt.Sprintf("1 to %d", MaxSimulations), "%d", o.Simulations)
 	}
 	if o.Trees == 0 {
 		o.Trees = max(1, min(DefaultTrees, o.Simulations/perTree))
 	}
 	if o.Trees < 0 || o.Trees > MaxTrees {
-		return bad("trees", fmt.Sprintf("1 to %d", MaxTrees), "%d", o.Trees)
+		return problem.Bad("trees", fmt.Sprintf("1 to %d", MaxTrees), "%d", o.Trees)
 	}
 	o.Trees = min(o.Trees, o.Simulations)
 	if o.Exploration == nil {
 		o.Exploration = new(DefaultExploration)
 	}
 	if c := *o.Exploration; !(c >= 0) || math.IsInf(c, 0) {
-		return bad("explorationConstant", "a number of at least 0", "%v", c)
+		return problem.Bad("explorationConstant", "a number of at least 0", "%v", c)
 	}
 	if o.Policy == "" {
 		o.Policy = UCT
@@ -174,10 +174,10 @@ func (o *Options) settle(m problem.Model) error {
 		o.Rollout = RandomRollout
 	}
 	if !(o.RAVE >= 0 && o.RAVE <= maxMagnitude) {
-		return bad("rave", "a number of at least 0 and at most 1e100", "%v", o.RAVE)
+		return problem.Bad("rave", "a number of at least 0 and at most 1e100", "%v", o.RAVE)
 	}
 	if o.Rollout == HeuristicRollout && problem.GuideOf(m) == nil {
-		return bad("rollout", "random: this problem has no heuristic", "%q", string(o.Rollout))
+		return problem.Bad("rollout", "random: this problem has no heuristic", "%q", string(o.Rollout))
 	}
 	for _, check := range []func() error{o.Rollout.check, o.Widening.check, o.Policy.check, o.Criterion.check} {
 		if err := check(); err != nil {
@@ -215,10 +215,10 @@ func (s *search) begin() error {
 		return err
 	}
 	if s.traits.Actions > slabSize {
-		return bad("actions", fmt.Sprintf("at most %d", slabSize), "%d", s.traits.Actions)
+		return problem.Bad("actions", fmt.Sprintf("at most %d", slabSize), "%d", s.traits.Actions)
 	}
 	if len(acts) == 0 {
-		return bad("actions", "at least one legal action", "the run is over in the initial state")
+		return problem.Bad("actions", "at least one legal action", "the run is over in the initial state")
 	}
 	steps, nodes := s.left()
 	trees := s.o.Trees

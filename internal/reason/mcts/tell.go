@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Tell is what the client says about the node of a ticket.
@@ -73,10 +74,10 @@ func (t *Tree) Tell(id string, what Tell, now time.Time) (Told, error) {
 func (t *Tree) check(o Open, what Tell) error {
 	s := t.Settings
 	if v := what.Value; v != nil && !(*v >= s.Low && *v <= s.High) {
-		return bad("value", fmt.Sprintf("a number from %v to %v", s.Low, s.High), "%v", *v)
+		return problem.Bad("value", fmt.Sprintf("a number from %v to %v", s.Low, s.High), "%v", *v)
 	}
 	if what.Terminal && (len(what.Children) > 0 || len(t.Nodes[o.Node].Children) > 0) {
-		return bad("terminal", "false for a node with children", "true")
+		return problem.Bad("terminal", "false for a node with children", "true")
 	}
 	if err := checkChildren("children", what.Children); err != nil {
 		return err
@@ -84,7 +85,7 @@ func (t *Tree) check(o Open, what Tell) error {
 	n := &t.Nodes[o.Node]
 	adds := len(what.Children) > 0 || len(n.Children) > 0 || what.Terminal && n.Own > 0
 	if what.Value == nil && (o.Kind == Evaluate || !adds) {
-		return bad("value", fmt.Sprintf("a number from %v to %v", s.Low, s.High), "nothing")
+		return problem.Bad("value", fmt.Sprintf("a number from %v to %v", s.Low, s.High), "nothing")
 	}
 	return nil
 }

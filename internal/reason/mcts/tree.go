@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Bounds and defaults of a Tree.
@@ -111,7 +113,7 @@ func NewTree(s Settings, root string, candidates []Child) (*Tree, error) {
 	}
 	added := t.attach(0, candidates)
 	if added.dropped > 0 {
-		return nil, bad("candidates", fmt.Sprintf("at most %d, by maxNodes", s.MaxNodes-1), "%d", len(candidates))
+		return nil, problem.Bad("candidates", fmt.Sprintf("at most %d, by maxNodes", s.MaxNodes-1), "%d", len(candidates))
 	}
 	return t, nil
 }
@@ -140,22 +142,22 @@ func (s *Settings) settle() error {
 	}
 	switch {
 	case !(*s.Exploration >= 0 && *s.Exploration <= maxMagnitude):
-		return bad("explorationConstant", "a number of at least 0 and at most 1e100", "%v", *s.Exploration)
+		return problem.Bad("explorationConstant", "a number of at least 0 and at most 1e100", "%v", *s.Exploration)
 	case !(*s.VirtualLoss >= 0 && *s.VirtualLoss <= maxMagnitude):
-		return bad("virtualLoss", "a number of at least 0 and at most 1e100", "%v", *s.VirtualLoss)
+		return problem.Bad("virtualLoss", "a number of at least 0 and at most 1e100", "%v", *s.VirtualLoss)
 	case !(s.Discount > 0 && s.Discount <= 1):
-		return bad("discount", "a number above 0 and at most 1", "%v", s.Discount)
+		return problem.Bad("discount", "a number above 0 and at most 1", "%v", s.Discount)
 	case !(s.Low >= -maxMagnitude && s.High <= maxMagnitude && s.High-s.Low >= 1/maxMagnitude):
-		return bad("valueRange", "[low, high] with low below high, from -1e100 to 1e100, at least 1e-100 apart", "[%v, %v]", s.Low, s.High)
+		return problem.Bad("valueRange", "[low, high] with low below high, from -1e100 to 1e100, at least 1e-100 apart", "[%v, %v]", s.Low, s.High)
 	case s.MaxNodes < 1 || s.MaxNodes > MaxTreeNodes:
-		return bad("maxNodes", fmt.Sprintf("1 to %d", MaxTreeNodes), "%d", s.MaxNodes)
+		return problem.Bad("maxNodes", fmt.Sprintf("1 to %d", MaxTreeNodes), "%d", s.MaxNodes)
 	}
 	return s.Widening.check()
 }
 
 func (w *Widening) check() error {
 	if w != nil && !(w.K > 0 && w.K <= maxMagnitude && w.Alpha >= 0 && w.Alpha <= 1) {
-		return bad("widening", "k above 0 and at most 1e100, and alpha from 0 to 1", "k=%v, alpha=%v", w.K, w.Alpha)
+		return problem.Bad("widening", "k above 0 and at most 1e100, and alpha from 0 to 1", "k=%v, alpha=%v", w.K, w.Alpha)
 	}
 	return nil
 }
@@ -168,25 +170,25 @@ func (w *Widening) allows(visits float64) int {
 func checkContent(path, content string) error {
 	switch {
 	case strings.TrimSpace(content) == "":
-		return bad(path, "text", "nothing")
+		return problem.Bad(path, "text", "nothing")
 	case len(content) > MaxContent:
-		return bad(path, fmt.Sprintf("at most %d bytes", MaxContent), "%d bytes", len(content))
+		return problem.Bad(path, fmt.Sprintf("at most %d bytes", MaxContent), "%d bytes", len(content))
 	case !utf8.ValidString(content):
-		return bad(path, "valid UTF-8", "other bytes")
+		return problem.Bad(path, "valid UTF-8", "other bytes")
 	}
 	return nil
 }
 
 func checkChildren(path string, children []Child) error {
 	if len(children) > MaxTellChildren {
-		return bad(path, fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(children))
+		return problem.Bad(path, fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(children))
 	}
 	for i, c := range children {
 		if err := checkContent(fmt.Sprintf("%s[%d].content", path, i), c.Content); err != nil {
 			return err
 		}
 		if p := c.Prior; p != nil && !(*p >= 0 && *p <= maxMagnitude) {
-			return bad(fmt.Sprintf("%s[%d].prior", path, i), "a number of at least 0 and at most 1e100", "%v", *p)
+			return problem.Bad(fmt.Sprintf("%s[%d].prior", path, i), "a number of at least 0 and at most 1e100", "%v", *p)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/got"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Pick is a subject that was selected, and why.
@@ -168,11 +169,11 @@ func (r *Research) Validate() error {
 	if err := r.Settings.settle(); err != nil {
 		return err
 	}
-	if err := checkText("question", r.Question, MaxContent); err != nil {
+	if err := problem.CheckText("question", r.Question, MaxContent); err != nil {
 		return err
 	}
 	if n := len(r.Subjects); n > MaxSubjects || r.Scanned < 0 || r.Clusters < 0 || r.Clusters > n || len(r.Rounds) > r.Settings.Rounds || len(r.Edges) > MaxEdges || len(r.Done) > 64 {
-		return bad("subjects", fmt.Sprintf("at most %d, and counts that fit", MaxSubjects), "%d", n)
+		return problem.Bad("subjects", fmt.Sprintf("at most %d, and counts that fit", MaxSubjects), "%d", n)
 	}
 	ids := map[string]bool{}
 	numbers, dim := 0, 0
@@ -187,17 +188,17 @@ func (r *Research) Validate() error {
 				dim = n
 			}
 			if numbers += n; n != dim || numbers > MaxNumbers {
-				return bad(path+".vector", fmt.Sprintf("vectors of one length, of at most %d numbers", MaxNumbers), "%d", n)
+				return problem.Bad(path+".vector", fmt.Sprintf("vectors of one length, of at most %d numbers", MaxNumbers), "%d", n)
 			}
 		}
 		c := s.Confidence
 		switch {
 		case ids[s.ID]:
-			return bad(path+".id", "an id of its own", "%.64q", s.ID)
+			return problem.Bad(path+".id", "an id of its own", "%.64q", s.ID)
 		case c != nil && !(*c >= 0 && *c <= 1) || s.Cluster < 0 || r.Clusters > 0 && (s.Cluster < 1 || s.Cluster > r.Clusters) || s.Selected < 0 || s.Selected > len(r.Rounds)+1:
-			return bad(path, "a confidence from 0 to 1, a cluster and a round that exist", "cluster %d, round %d", s.Cluster, s.Selected)
+			return problem.Bad(path, "a confidence from 0 to 1, a cluster and a round that exist", "cluster %d, round %d", s.Cluster, s.Selected)
 		case len(s.Answer) > MaxContent || len(s.Parent) > MaxID:
-			return bad(path+".answer", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(s.Answer))
+			return problem.Bad(path+".answer", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(s.Answer))
 		}
 		if err := checkLink(path+".link", s.Link); err != nil {
 			return err
@@ -206,7 +207,7 @@ func (r *Research) Validate() error {
 	}
 	for i := range r.Subjects {
 		if p := r.Subjects[i].Parent; p != "" && !ids[p] {
-			return bad(fmt.Sprintf("subjects[%d].parent", i), "the id of a subject", "%.64q", p)
+			return problem.Bad(fmt.Sprintf("subjects[%d].parent", i), "the id of a subject", "%.64q", p)
 		}
 	}
 	for i, e := range r.Edges {
@@ -221,12 +222,12 @@ func (r *Research) validTickets() error {
 	for i, q := range r.Rounds {
 		for _, v := range []float64{q.Coverage, q.Quality} {
 			if !(v >= 0 && v <= 1) {
-				return bad(fmt.Sprintf("rounds[%d]", i), "shares from 0 to 1", "%v", v)
+				return problem.Bad(fmt.Sprintf("rounds[%d]", i), "shares from 0 to 1", "%v", v)
 			}
 		}
 	}
 	if r.Done != NotDone && len(r.Rounds) == 0 {
-		return bad("done", "nothing before the first round is closed", "%.32q", string(r.Done))
+		return problem.Bad("done", "nothing before the first round is closed", "%.32q", string(r.Done))
 	}
 	if err := r.Tickets.Validate(len(r.Subjects), func(kind string) bool { return kind == deepen }); err != nil {
 		return err
@@ -236,7 +237,7 @@ func (r *Research) validTickets() error {
 		at := o.Nodes[0]
 		s := &r.Subjects[at]
 		if len(o.Nodes) != 1 || held[at] || s.Selected != len(r.Rounds)+1 || s.Confidence != nil || r.Done != NotDone {
-			return bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for a selected subject", "%d", at)
+			return problem.Bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for a selected subject", "%d", at)
 		}
 		held[at] = true
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -41,7 +42,7 @@ const (
 // ticket.MaxAsk; they expire ttl after now.
 func (r *Research) Ask(n int, now time.Time, ttl time.Duration) ([]Ticket, Shortage, error) {
 	if n < 1 || n > ticket.MaxAsk {
-		return nil, "", bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
+		return nil, "", problem.Bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
 	}
 	r.Tickets.Expire(now)
 	out := []Ticket{}
@@ -136,11 +137,11 @@ func (r *Research) Tell(id string, f Finding, now time.Time) (Told, error) {
 	c := f.Confidence
 	switch {
 	case c == nil:
-		return Told{}, bad("confidence", "0 to 1", "nothing")
+		return Told{}, problem.Bad("confidence", "0 to 1", "nothing")
 	case !(*c >= 0 && *c <= 1):
-		return Told{}, bad("confidence", "0 to 1", "%v", *c)
+		return Told{}, problem.Bad("confidence", "0 to 1", "%v", *c)
 	case len(f.Answer) > MaxContent:
-		return Told{}, bad("answer", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(f.Answer))
+		return Told{}, problem.Bad("answer", fmt.Sprintf("at most %d bytes", MaxContent), "%d", len(f.Answer))
 	}
 	if err := checkLink("link", f.Link); err != nil {
 		return Told{}, err
@@ -171,10 +172,10 @@ func checkLink(path string, l *Link) error {
 	if l == nil {
 		return nil
 	}
-	if err := checkText(path+".operation", l.Operation, MaxID); err != nil {
+	if err := problem.CheckText(path+".operation", l.Operation, MaxID); err != nil {
 		return err
 	}
-	return checkText(path+".id", l.ID, MaxID)
+	return problem.CheckText(path+".id", l.ID, MaxID)
 }
 
 // Gap is something that the research does not answer.

@@ -150,7 +150,7 @@ func New(s Settings, question, tag string) (*Research, error) {
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
-	if err := checkText("question", question, MaxContent); err != nil {
+	if err := problem.CheckText("question", question, MaxContent); err != nil {
 		return nil, err
 	}
 	if err := ticket.CheckTag(tag); err != nil {
@@ -180,7 +180,7 @@ func (s *Settings) settle() error {
 			*d.v = new(d.to)
 		}
 		if v := **d.v; !(v >= 0 && v <= 1) {
-			return bad(d.path, "0 to 1", "%v", v)
+			return problem.Bad(d.path, "0 to 1", "%v", v)
 		}
 	}
 	for _, d := range []struct {
@@ -198,18 +198,18 @@ func (s *Settings) settle() error {
 			d.limit = s.Select
 		}
 		if *d.v < 1 || *d.v > d.limit {
-			return bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
+			return problem.Bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
 		}
 	}
 	switch {
 	case !slices.Contains([]Likeness{ByTerms, ByVectors, ByEdges}, s.Likeness):
-		return bad("likeness", "terms, vectors or edges", "%.32q", string(s.Likeness))
+		return problem.Bad("likeness", "terms, vectors or edges", "%.32q", string(s.Likeness))
 	case s.Relevance != ByClient && s.Relevance != ByPageRank:
-		return bad("relevance", "client or pagerank", "%.32q", string(s.Relevance))
+		return problem.Bad("relevance", "client or pagerank", "%.32q", string(s.Relevance))
 	case !(s.Threshold >= 0 && s.Threshold <= 1):
-		return bad("threshold", "0 to 1", "%v", s.Threshold)
+		return problem.Bad("threshold", "0 to 1", "%v", s.Threshold)
 	case !(s.Resolution > 0 && s.Resolution <= 1000):
-		return bad("resolution", "above 0 and at most 1000", "%v", s.Resolution)
+		return problem.Bad("resolution", "above 0 and at most 1000", "%v", s.Resolution)
 	}
 	return nil
 }
@@ -237,7 +237,7 @@ func (r *Research) add(subjects []Subject, parent string, room int) (Added, erro
 		return out, fault.Newf(fault.Conflict, "the research is done: %s", r.Done)
 	}
 	if len(subjects) > MaxSubjects {
-		return out, bad("subjects", fmt.Sprintf("at most %d", MaxSubjects), "%d", len(subjects))
+		return out, problem.Bad("subjects", fmt.Sprintf("at most %d", MaxSubjects), "%d", len(subjects))
 	}
 	dim, numbers := r.dimension()
 	fresh := map[string]string{}
@@ -248,7 +248,7 @@ func (r *Research) add(subjects []Subject, parent string, room int) (Added, erro
 			return out, err
 		}
 		if s.Parent != "" || s.Cluster != 0 || s.Selected != 0 || s.Confidence != nil || s.Answer != "" || s.Link != nil {
-			return out, bad(path, "id, content, type, score and vector alone", "more")
+			return out, problem.Bad(path, "id, content, type, score and vector alone", "more")
 		}
 		content, twice := fresh[s.ID]
 		if k := r.find(s.ID); k >= 0 {
@@ -263,10 +263,10 @@ func (r *Research) add(subjects []Subject, parent string, room int) (Added, erro
 				dim = n
 			}
 			if n != dim {
-				return out, bad(path+".vector", fmt.Sprintf("%d numbers, as before", dim), "%d", n)
+				return out, problem.Bad(path+".vector", fmt.Sprintf("%d numbers, as before", dim), "%d", n)
 			}
 			if numbers += n; numbers > MaxNumbers {
-				return out, bad(path+".vector", fmt.Sprintf("at most %d numbers in all", MaxNumbers), "%d", numbers)
+				return out, problem.Bad(path+".vector", fmt.Sprintf("at most %d numbers in all", MaxNumbers), "%d", numbers)
 			}
 		}
 	}
@@ -346,51 +346,34 @@ func (r *Research) Remove(id string) error {
 func (r *Research) checkEdge(path string, e Edge) error {
 	switch {
 	case e.From == e.To || r.find(e.From) < 0 || r.find(e.To) < 0:
-		return bad(path, "ids of two subjects", "%.64q and %.64q", e.From, e.To)
+		return problem.Bad(path, "ids of two subjects", "%.64q and %.64q", e.From, e.To)
 	case !slices.Contains(EdgeTypes(), e.Type):
-		return bad(path+".type", strings.Join(EdgeTypes(), ", "), "%.32q", e.Type)
+		return problem.Bad(path+".type", strings.Join(EdgeTypes(), ", "), "%.32q", e.Type)
 	case !(e.Weight >= 0 && e.Weight <= 1):
-		return bad(path+".weight", "0 to 1", "%v", e.Weight)
+		return problem.Bad(path+".weight", "0 to 1", "%v", e.Weight)
 	}
 	return nil
 }
 
 func checkSubject(path string, s *Subject) error {
-	if err := checkText(path+".id", s.ID, MaxID); err != nil {
+	if err := problem.CheckText(path+".id", s.ID, MaxID); err != nil {
 		return err
 	}
-	if err := checkText(path+".content", s.Content, MaxContent); err != nil {
+	if err := problem.CheckText(path+".content", s.Content, MaxContent); err != nil {
 		return err
 	}
 	switch {
 	case len(s.Type) > MaxID || !utf8.ValidString(s.Type):
-		return bad(path+".type", fmt.Sprintf("at most %d bytes of UTF-8", MaxID), "%d bytes", len(s.Type))
+		return problem.Bad(path+".type", fmt.Sprintf("at most %d bytes of UTF-8", MaxID), "%d bytes", len(s.Type))
 	case s.Score != nil && !(*s.Score >= 0 && *s.Score <= maxScore):
-		return bad(path+".score", fmt.Sprintf("0 to %v", maxScore), "%v", *s.Score)
+		return problem.Bad(path+".score", fmt.Sprintf("0 to %v", maxScore), "%v", *s.Score)
 	case len(s.Vector) > MaxVector:
-		return bad(path+".vector", fmt.Sprintf("at most %d numbers", MaxVector), "%d", len(s.Vector))
+		return problem.Bad(path+".vector", fmt.Sprintf("at most %d numbers", MaxVector), "%d", len(s.Vector))
 	}
 	for i, v := range s.Vector {
 		if !(v >= -maxScore && v <= maxScore) {
-			return bad(fmt.Sprintf("%s.vector[%d]", path, i), fmt.Sprintf("a number of size at most %v", maxScore), "%v", v)
+			return problem.Bad(fmt.Sprintf("%s.vector[%d]", path, i), fmt.Sprintf("a number of size at most %v", maxScore), "%v", v)
 		}
 	}
 	return nil
-}
-
-func checkText(path, text string, most int) error {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return bad(path, "a text", "nothing")
-	case len(text) > most:
-		return bad(path, fmt.Sprintf("at most %d bytes", most), "%d bytes", len(text))
-	case !utf8.ValidString(text):
-		return bad(path, "valid UTF-8", "other bytes")
-	}
-	return nil
-}
-
-// bad says what is wrong with an argument.
-func bad(path, expected, format string, args ...any) error {
-	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -48,7 +49,7 @@ type work struct {
 // thought, and one for a ballot.
 func (t *Tree) Ask(n int, now time.Time, ttl time.Duration) ([]Ticket, Shortage, error) {
 	if n < 1 || n > ticket.MaxAsk {
-		return nil, "", bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
+		return nil, "", problem.Bad("n", fmt.Sprintf("1 to %d", ticket.MaxAsk), "%d", n)
 	}
 	t.Tickets.Expire(now)
 	out := []Ticket{}

@@ -112,7 +112,7 @@ func Solve(meter *budget.Meter, m problem.Model, o Options) (*Result, error) {
 
 func (o *Options) settle(t problem.Traits) error {
 	if t.Players != 1 || !t.Deterministic {
-		return bad("problem", "one player and no chance; mcts is for the others", "%d players, deterministic: %t", t.Players, t.Deterministic)
+		return problem.Bad("problem", "one player and no chance; mcts is for the others", "%d players, deterministic: %t", t.Players, t.Deterministic)
 	}
 	if o.Strategy == "" {
 		o.Strategy = BreadthFirst
@@ -126,19 +126,19 @@ func (o *Options) settle(t problem.Traits) error {
 			*d.v = d.to
 		}
 		if *d.v < 1 || *d.v > d.limit {
-			return bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
+			return problem.Bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
 		}
 	}
 	number := func(v *float64) bool { return v == nil || *v-*v == 0 }
 	switch {
 	case !slices.Contains([]Strategy{BreadthFirst, DepthFirst, BestFirst, AStar}, o.Strategy):
-		return bad("strategy", "breadth-first, depth-first, best-first or a-star", "%.32q", string(o.Strategy))
+		return problem.Bad("strategy", "breadth-first, depth-first, best-first or a-star", "%.32q", string(o.Strategy))
 	case !number(o.Threshold) || o.Threshold != nil && o.Strategy == AStar:
-		return bad("threshold", "a number; nothing for a-star", "%v", *o.Threshold)
+		return problem.Bad("threshold", "a number; nothing for a-star", "%v", *o.Threshold)
 	case !number(o.Target):
-		return bad("target", "a number", "%v", *o.Target)
+		return problem.Bad("target", "a number", "%v", *o.Target)
 	case o.Strategy == AStar && t.Discount != 1:
-		return bad("discount", "1, for a-star", "%v", t.Discount)
+		return problem.Bad("discount", "1, for a-star", "%v", t.Discount)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (s *solver) begin() error {
 		return err
 	}
 	if len(acts) == 0 {
-		return bad("actions", "at least one legal action", "the run is over in the initial state")
+		return problem.Bad("actions", "at least one legal action", "the run is over in the initial state")
 	}
 	start := node{before: -1, factor: 1, state: state}
 	fresh := func() {
@@ -296,7 +296,7 @@ func (s *solver) follow(at, action int) (node, error) {
 	n.finished = len(acts) == 0
 	if s.o.Strategy == AStar {
 		if reward > 0 {
-			return n, bad("reward", "at most 0 for every move, as a-star minimises costs", "%v, of %q", reward, s.m.Label(action))
+			return n, problem.Bad("reward", "at most 0 for every move, as a-star minimises costs", "%v, of %q", reward, s.m.Label(action))
 		}
 		n.earn = from.earn - reward + 0
 	} else {
@@ -317,12 +317,12 @@ func (s *solver) follow(at, action int) (node, error) {
 			return n, err
 		}
 		if s.o.Strategy == AStar && !(h >= 0) {
-			return n, bad("heuristic", "at least 0, as a-star minimises costs", "%v", h)
+			return n, problem.Bad("heuristic", "at least 0, as a-star minimises costs", "%v", h)
 		}
 		n.rank = n.earn + float64(n.factor*h)
 	}
 	if n.rank-n.rank != 0 {
-		return n, bad("reward", "returns and estimates below 1.8e308", "a run is worth %v", n.rank)
+		return n, problem.Bad("reward", "returns and estimates below 1.8e308", "a run is worth %v", n.rank)
 	}
 	return n, nil
 }

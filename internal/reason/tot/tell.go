@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
 )
 
@@ -90,19 +91,19 @@ func orNil[T any](s []T) []T {
 func (t *Tree) check(o ticket.Open, what Tell) error {
 	switch k := o.Kind; {
 	case k != Propose && len(what.Children) > 0:
-		return bad("children", "nothing, to "+k, "%d", len(what.Children))
+		return problem.Bad("children", "nothing, to "+k, "%d", len(what.Children))
 	case k != Evaluate && len(what.Values) > 0:
-		return bad("values", "nothing, to "+k, "%d", len(what.Values))
+		return problem.Bad("values", "nothing, to "+k, "%d", len(what.Values))
 	case k != Vote && len(what.Votes) > 0:
-		return bad("votes", "nothing, to "+k, "%d", len(what.Votes))
+		return problem.Bad("votes", "nothing, to "+k, "%d", len(what.Votes))
 	case k == Vote:
 		return t.checkVotes(what)
 	case k == Evaluate:
 		return t.checkValues(o, what)
 	case what.Solution && len(what.Children) > 0:
-		return bad("solution", "false for a thought that goes on", "true")
+		return problem.Bad("solution", "false for a thought that goes on", "true")
 	case len(what.Children) > MaxTellChildren:
-		return bad("children", fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(what.Children))
+		return problem.Bad("children", fmt.Sprintf("at most %d", MaxTellChildren), "%d", len(what.Children))
 	}
 	for i, c := range what.Children {
 		if err := t.checkChild(fmt.Sprintf("children[%d]", i), c, t.Nodes[o.Nodes[0]].Cost); err != nil {
@@ -114,14 +115,14 @@ func (t *Tree) check(o ticket.Open, what Tell) error {
 
 func (t *Tree) checkVotes(what Tell) error {
 	if n, most := len(what.Votes), t.Settings.Votes-t.Ballot.Cast; n < 1 || n > most {
-		return bad("votes", fmt.Sprintf("1 to %d", most), "%d", n)
+		return problem.Bad("votes", fmt.Sprintf("1 to %d", most), "%d", n)
 	}
 	if what.Solution {
-		return bad("solution", "false, to vote", "true")
+		return problem.Bad("solution", "false, to vote", "true")
 	}
 	for i, v := range what.Votes {
 		if !slices.Contains(t.Ballot.Nodes, v) {
-			return bad(fmt.Sprintf("votes[%d]", i), "a node of the ticket", "%d", v)
+			return problem.Bad(fmt.Sprintf("votes[%d]", i), "a node of the ticket", "%d", v)
 		}
 	}
 	return nil
@@ -129,22 +130,22 @@ func (t *Tree) checkVotes(what Tell) error {
 
 func (t *Tree) checkValues(o ticket.Open, what Tell) error {
 	if n, most := len(what.Values), t.Settings.Samples-t.Nodes[o.Nodes[0]].Samples; n < 1 || n > most {
-		return bad("values", fmt.Sprintf("1 to %d", most), "%d", n)
+		return problem.Bad("values", fmt.Sprintf("1 to %d", most), "%d", n)
 	}
 	for i, v := range what.Values {
 		if !number(v) {
-			return bad(fmt.Sprintf("values[%d]", i), fmt.Sprintf("a number of size at most %v", MaxNumber), "%v", v)
+			return problem.Bad(fmt.Sprintf("values[%d]", i), fmt.Sprintf("a number of size at most %v", MaxNumber), "%v", v)
 		}
 	}
 	return nil
 }
 
 func (t *Tree) checkChild(path string, c Child, spent float64) error {
-	if err := checkText(path+".content", c.Content); err != nil {
+	if err := problem.CheckText(path+".content", c.Content, MaxContent); err != nil {
 		return err
 	}
 	if c.Key != "" {
-		if err := checkText(path+".key", c.Key); err != nil {
+		if err := problem.CheckText(path+".key", c.Key, MaxContent); err != nil {
 			return err
 		}
 	}
@@ -152,15 +153,15 @@ func (t *Tree) checkChild(path string, c Child, spent float64) error {
 	amount := func(v *float64) bool { return v == nil || *v >= 0 && *v <= MaxNumber }
 	switch {
 	case c.Value != nil && (!number(*c.Value) || star || t.Settings.Judge == ByVote):
-		return bad(path+".value", "a number where values are the judge, nothing otherwise", "%v", *c.Value)
+		return problem.Bad(path+".value", "a number where values are the judge, nothing otherwise", "%v", *c.Value)
 	case star && c.Cost == nil:
-		return bad(path+".cost", "a number of at least 0", "nothing")
+		return problem.Bad(path+".cost", "a number of at least 0", "nothing")
 	case !star && (c.Cost != nil || c.Heuristic != nil):
-		return bad(path+".cost", "nothing: only a-star takes costs", "something")
+		return problem.Bad(path+".cost", "nothing: only a-star takes costs", "something")
 	case !amount(c.Cost) || c.Cost != nil && spent+*c.Cost > MaxNumber:
-		return bad(path+".cost", fmt.Sprintf("0 to %v, with the path before it", MaxNumber), "%v", *c.Cost)
+		return problem.Bad(path+".cost", fmt.Sprintf("0 to %v, with the path before it", MaxNumber), "%v", *c.Cost)
 	case !amount(c.Heuristic):
-		return bad(path+".heuristic", fmt.Sprintf("0 to %v", MaxNumber), "%v", *c.Heuristic)
+		return problem.Bad(path+".heuristic", fmt.Sprintf("0 to %v", MaxNumber), "%v", *c.Heuristic)
 	}
 	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 	"github.com/lyceum-mcp/lyceum/internal/reason/ticket"
@@ -150,7 +149,7 @@ func New(s Settings, root, tag string) (*Tree, error) {
 	if err := s.settle(); err != nil {
 		return nil, err
 	}
-	if err := checkText("root", root); err != nil {
+	if err := problem.CheckText("root", root, MaxContent); err != nil {
 		return nil, err
 	}
 	if err := ticket.CheckTag(tag); err != nil {
@@ -194,42 +193,25 @@ func (s *Settings) settle() error {
 			*d.v = d.to
 		}
 		if *d.v < 1 || *d.v > d.limit {
-			return bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
+			return problem.Bad(d.path, fmt.Sprintf("1 to %d", d.limit), "%d", *d.v)
 		}
 	}
 	switch {
 	case !slices.Contains([]Strategy{BreadthFirst, DepthFirst, BestFirst, AStar}, s.Strategy):
-		return bad("strategy", "breadth-first, depth-first, best-first or a-star", "%.32q", string(s.Strategy))
+		return problem.Bad("strategy", "breadth-first, depth-first, best-first or a-star", "%.32q", string(s.Strategy))
 	case s.Judge != ByValue && s.Judge != ByVote:
-		return bad("judge", "value or vote", "%.32q", string(s.Judge))
+		return problem.Bad("judge", "value or vote", "%.32q", string(s.Judge))
 	case s.Judge == ByVote && s.Strategy != BreadthFirst && s.Strategy != DepthFirst:
-		return bad("judge", "value, as "+string(s.Strategy)+" compares thoughts of different ballots", "vote")
+		return problem.Bad("judge", "value, as "+string(s.Strategy)+" compares thoughts of different ballots", "vote")
 	case s.Threshold != nil && !number(*s.Threshold):
-		return bad("threshold", fmt.Sprintf("a number of size at most %v", MaxNumber), "%v", *s.Threshold)
+		return problem.Bad("threshold", fmt.Sprintf("a number of size at most %v", MaxNumber), "%v", *s.Threshold)
 	case s.Threshold != nil && s.Strategy == AStar:
-		return bad("threshold", "nothing: a-star takes costs, not values", "%v", *s.Threshold)
+		return problem.Bad("threshold", "nothing: a-star takes costs, not values", "%v", *s.Threshold)
 	}
 	return nil
 }
 
 func number(v float64) bool { return v >= -MaxNumber && v <= MaxNumber }
 
-func checkText(path, text string) error {
-	switch {
-	case strings.TrimSpace(text) == "":
-		return bad(path, "a text", "nothing")
-	case len(text) > MaxContent:
-		return bad(path, fmt.Sprintf("at most %d bytes", MaxContent), "%d bytes", len(text))
-	case !utf8.ValidString(text):
-		return bad(path, "valid UTF-8", "other bytes")
-	}
-	return nil
-}
-
 // normal is a text without case and surplus space.
 func normal(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
-
-// bad says what is wrong with an option or argument.
-func bad(path, expected, format string, args ...any) error {
-	return problem.Flaws{{Path: path, Problem: fmt.Sprintf(format, args...), Expected: expected}}
-}

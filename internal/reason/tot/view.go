@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/lyceum-mcp/lyceum/internal/reason/graph"
+	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
 )
 
 // Answer is the best path so far.
@@ -161,7 +162,7 @@ func (t *Tree) Validate() error {
 		return err
 	}
 	if n := len(t.Nodes); n < 1 || n > t.Settings.MaxNodes || t.Backs < 0 || t.Dropped < 0 || len(t.Done) > 64 {
-		return bad("nodes", fmt.Sprintf("1 to %d", t.Settings.MaxNodes), "%d", n)
+		return problem.Bad("nodes", fmt.Sprintf("1 to %d", t.Settings.MaxNodes), "%d", n)
 	}
 	children := make([]int, len(t.Nodes))
 	for i := range t.Nodes {
@@ -170,14 +171,14 @@ func (t *Tree) Validate() error {
 		}
 		for _, c := range t.Nodes[i].Children {
 			if c <= i || c >= len(t.Nodes) || t.Nodes[c].Parent != i || children[c] > 0 {
-				return bad(fmt.Sprintf("nodes[%d].children", i), "later nodes with this parent", "%d", c)
+				return problem.Bad(fmt.Sprintf("nodes[%d].children", i), "later nodes with this parent", "%d", c)
 			}
 			children[c]++
 		}
 	}
 	for i := range t.Nodes[1:] {
 		if children[i+1] != 1 {
-			return bad(fmt.Sprintf("nodes[%d]", i+1), "to be among its parent's children", "not so")
+			return problem.Bad(fmt.Sprintf("nodes[%d]", i+1), "to be among its parent's children", "not so")
 		}
 	}
 	for _, list := range []struct {
@@ -187,7 +188,7 @@ func (t *Tree) Validate() error {
 		seen := map[int]bool{}
 		for _, at := range list.nodes {
 			if at < 0 || at >= len(t.Nodes) || seen[at] {
-				return bad(list.path, "nodes, once each", "%d", at)
+				return problem.Bad(list.path, "nodes, once each", "%d", at)
 			}
 			seen[at] = true
 		}
@@ -198,24 +199,24 @@ func (t *Tree) Validate() error {
 func (t *Tree) validNode(i int) error {
 	n := &t.Nodes[i]
 	path := fmt.Sprintf("nodes[%d]", i)
-	if err := checkText(path+".content", n.Content); err != nil {
+	if err := problem.CheckText(path+".content", n.Content, MaxContent); err != nil {
 		return err
 	}
 	switch {
 	case len(n.Key) > MaxContent || len(n.Why) > MaxContent:
-		return bad(path, fmt.Sprintf("texts of at most %d bytes", MaxContent), "longer ones")
+		return problem.Bad(path, fmt.Sprintf("texts of at most %d bytes", MaxContent), "longer ones")
 	case !slices.Contains([]Status{Waiting, Judged, Active, Explored, Pruned, Solution, Dead}, n.Status):
-		return bad(path+".status", "a known status", "%.32q", string(n.Status))
+		return problem.Bad(path+".status", "a known status", "%.32q", string(n.Status))
 	case !number(n.Mean) || !(n.M2 >= 0 && n.M2 <= MaxSamples*4*MaxNumber*MaxNumber) || n.Samples < 0 || n.Samples > max(MaxSamples, MaxVotes):
-		return bad(path, "a mean, a sum of squares and a number of samples", "%v, %v, %d", n.Mean, n.M2, n.Samples)
+		return problem.Bad(path, "a mean, a sum of squares and a number of samples", "%v, %v, %d", n.Mean, n.M2, n.Samples)
 	case !(n.Cost >= 0 && n.Cost <= MaxNumber && n.Heuristic >= 0 && n.Heuristic <= MaxNumber):
-		return bad(path+".cost", fmt.Sprintf("0 to %v", MaxNumber), "%v and %v", n.Cost, n.Heuristic)
+		return problem.Bad(path+".cost", fmt.Sprintf("0 to %v", MaxNumber), "%v and %v", n.Cost, n.Heuristic)
 	case n.Status == Waiting && t.Settings.Judge == ByValue && n.Samples >= t.Settings.Samples:
-		return bad(path+".samples", fmt.Sprintf("fewer than %d of a thought not judged", t.Settings.Samples), "%d", n.Samples)
+		return problem.Bad(path+".samples", fmt.Sprintf("fewer than %d of a thought not judged", t.Settings.Samples), "%d", n.Samples)
 	case i == 0 && (n.Parent != -1 || n.Depth != 0 || n.Cost != 0 || n.Status == Waiting):
-		return bad(path, "a root without parent and cost", "parent %d", n.Parent)
+		return problem.Bad(path, "a root without parent and cost", "parent %d", n.Parent)
 	case i > 0 && (n.Parent < 0 || n.Parent >= i || t.Nodes[n.Parent].Depth+1 != n.Depth || n.Depth > t.Settings.Depth || n.Cost < t.Nodes[n.Parent].Cost):
-		return bad(path+".parent", "an earlier node, one level up", "%d", n.Parent)
+		return problem.Bad(path+".parent", "an earlier node, one level up", "%d", n.Parent)
 	}
 	return nil
 }
@@ -223,18 +224,18 @@ func (t *Tree) validNode(i int) error {
 func (t *Tree) validOpen() error {
 	if b := t.Ballot; b != nil {
 		if len(b.Nodes) < 2 || len(b.Votes) != len(b.Nodes) || t.Settings.Judge != ByVote || t.Done != NotDone {
-			return bad("ballot", "two nodes or more, with their votes", "%d and %d", len(b.Nodes), len(b.Votes))
+			return problem.Bad("ballot", "two nodes or more, with their votes", "%d and %d", len(b.Nodes), len(b.Votes))
 		}
 		cast, seen := 0, map[int]bool{}
 		for i, at := range b.Nodes {
 			if at < 0 || at >= len(t.Nodes) || seen[at] || t.Nodes[at].Status != Waiting || b.Votes[i] < 0 || b.Votes[i] > t.Settings.Votes {
-				return bad(fmt.Sprintf("ballot.nodes[%d]", i), "candidates, once each, with a count of votes", "%d", at)
+				return problem.Bad(fmt.Sprintf("ballot.nodes[%d]", i), "candidates, once each, with a count of votes", "%d", at)
 			}
 			seen[at] = true
 			cast += b.Votes[i]
 		}
 		if cast != b.Cast || cast >= t.Settings.Votes {
-			return bad("ballot.cast", fmt.Sprintf("the sum of the votes, below %d", t.Settings.Votes), "%d", b.Cast)
+			return problem.Bad("ballot.cast", fmt.Sprintf("the sum of the votes, below %d", t.Settings.Votes), "%d", b.Cast)
 		}
 	}
 	if err := t.Tickets.Validate(len(t.Nodes), func(k string) bool { return k == Propose || k == Evaluate || k == Vote }); err != nil {
@@ -253,7 +254,7 @@ func (t *Tree) validOpen() error {
 			ok = ok && len(o.Nodes) == 1 && (s == Active || s == Judged) && t.Nodes[at].Depth < t.Settings.Depth
 		}
 		if !ok {
-			return bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for what is wanted of a node", "%s of node %d", o.Kind, at)
+			return problem.Bad(fmt.Sprintf("tickets.open[%d]", i), "one ticket for what is wanted of a node", "%s of node %d", o.Kind, at)
 		}
 		held[at] = true
 	}
