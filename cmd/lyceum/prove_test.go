@@ -182,7 +182,17 @@ func TestProve(t *testing.T) {
 		}, func() []float64 {
 			ten := p.computing("ten", 10, "")
 			full := *p.bench("--call", ten, "--group", p.group("all", "all", "connections=16,mix=ten")).Phases[0].Total.Goodput
-			r := p.bench("--call", ten, "--group", p.group("all", "all", fmt.Sprintf("connections=128,rate=%.0f,mix=ten", 3*full))).Phases[0].Total
+			times := 3.0
+			over := func() load.Result {
+				return p.bench("--call", ten, "--group", p.group("all", "all", fmt.Sprintf("connections=128,rate=%.0f,mix=ten", times*full))).Phases[0].Total
+			}
+			r := over()
+			// Saturation of a machine that others use is measured too low, and three
+			// times of it may be none once they are gone.
+			for *prove == 0 && len(r.Refusals) == 0 && times < 100 {
+				times *= 3
+				r = over()
+			}
 			other := float64(r.Due) - float64(r.Outcomes["ok"])
 			for _, refusal := range r.Refusals {
 				other -= float64(refusal.RetryAfter)
