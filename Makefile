@@ -27,8 +27,12 @@ RUNS ?= 1
 # make quality GAMES=200
 GAMES ?= 100
 
+# make mcpb VERSION=1.2.3 PLATFORMS=linux/amd64
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
+PUBLISH   := $(GO) run ./internal/publish -version '$(VERSION)' -platforms '$(PLATFORMS)'
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test check vet fmt fix lint bench bench-sessions conformance prove soak-sessions simulate quality fuzz generate clean
+.PHONY: help run build test check vet fmt fix lint bench bench-sessions conformance prove soak-sessions simulate quality fuzz mcpb server-json generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -90,6 +94,18 @@ fuzz: ## run every fuzz test that matches FUZZ for FUZZTIME
 		echo "== $$name in $${file%/*}"; \
 		$(GO) test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$${file%/*}" || exit 1; \
 	done
+
+# Without symbol tables and debug data: a stack trace needs neither.
+mcpb: build ## build bin/lyceum-OS-ARCH.mcpb, a bundle for desktop hosts, for each of PLATFORMS
+	@for p in $(PLATFORMS); do \
+		os=$${p%/*} arch=$${p#*/} ext=; if [ $$os = windows ]; then ext=.exe; fi; \
+		GOOS=$$os GOARCH=$$arch $(GOBUILD) -ldflags '$(LDFLAGS) -s -w' -o bin/programs/$$os-$$arch/lyceum$$ext ./cmd/lyceum || exit 1; \
+	done
+	scripts/list-tools.sh bin/lyceum > bin/tools.jsonl
+	$(PUBLISH) bundles
+
+server-json: ## write bin/server.json for the MCP registry, of the bundles in bin; needs VERSION=1.2.3
+	$(PUBLISH) server-json
 
 generate: ## run go generate
 	$(GO) generate ./...

@@ -11,7 +11,7 @@ import (
 // URL, never from a request: a Host header must not decide whom clients trust.
 type resourceMetadata struct {
 	Resource      string   `json:"resource"`
-	AuthServers   []string `json:"authorization_servers"`
+	AuthServers   []string `json:"authorization_servers,omitempty"`
 	Scopes        []string `json:"scopes_supported"` // the baseline; more comes by challenge
 	Methods       []string `json:"bearer_methods_supported"`
 	ProofAlgs     []string `json:"dpop_signing_alg_values_supported,omitempty"`

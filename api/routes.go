@@ -26,6 +26,7 @@ const MCPPath = reply.RPCPath
 // Config has the bounds of the HTTP side.
 type Config struct {
 	BaseURL      string // of this server as clients write it, without a trailing slash
+	Version      string // of this server, as server/discover tells it
 	AuthServers  []string
 	Origins      middleware.Origins
 	Addresses    middleware.Addresses // who says where a client is
@@ -114,8 +115,22 @@ func mount(d Deps, which int) http.Handler {
 		}
 	}
 	r.NotFound(s.refuse(fault.Newf(fault.NotFound, "there is nothing at this path")))
-	r.MethodNotAllowed(s.refuse(fault.Newf(fault.MethodNotAllowed, "this path does not take that method")))
+	r.MethodNotAllowed(s.wrongMethod(r))
 	return r
+}
+
+// wrongMethod answers 405 and says which methods the path takes (RFC 9110 §15.5.6).
+func (s *server) wrongMethod(routes chi.Routes) http.HandlerFunc {
+	answer := s.refuse(fault.Newf(fault.MethodNotAllowed, "this path does not take that method"))
+	methods := []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions}
+	return func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range methods {
+			if routes.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				w.Header().Add("Allow", m)
+			}
+		}
+		answer(w, r)
+	}
 }
 
 // refuse returns a handler that answers err.
@@ -133,6 +148,7 @@ func (r route) name() string {
 // outer is what every request passes, in this order.
 func (s *server) outer() []func(http.Handler) http.Handler {
 	c := s.Config
+	c.Origins.Open = []string{CardPath, AICatalogPath, MCPCatalogPath}
 	return []func(http.Handler) http.Handler{
 		middleware.RequestID(c.Addresses.Of),             // first of ours: every refusal can be found again
 		middleware.Recover(s.Log),                        // a panic below becomes an answer
@@ -178,6 +194,7 @@ func (s *server) clientRoutes() []route {
 		{http.MethodGet, "/.well-known/oauth-protected-resource", "", http.HandlerFunc(s.metadata)},
 		{http.MethodGet, "/.well-known/oauth-protected-resource" + MCPPath, "", http.HandlerFunc(s.metadata)},
 	}
+	rows = append(rows, s.documentRoutes()...)
 	rows = append(rows, s.logoutRoutes()...)
 	for _, path := range s.DevPaths {
 		if strings.HasSuffix(path, "/") {

@@ -17,6 +17,9 @@ type Origins struct {
 	Hosts []string
 	// Origins are scheme://host[:port], besides those whose host is in Hosts.
 	Origins []string
+	// Open are the paths of documents that a page of any origin may read, whose
+	// handlers tell browsers so. The Host is checked for them too.
+	Open []string
 }
 
 // Loopback is the list for a server that only this machine can reach.
@@ -28,13 +31,15 @@ const (
 )
 
 // Check refuses a request for another host, which is how DNS rebinding looks,
-// and one from a foreign web origin. It stands before authentication: a browser
-// that was tricked must not even learn whether its token is good. Allowed cross
-// origins get CORS headers, and their preflights an answer.
+// and one from a foreign web origin, unless what it reads is open to all. It
+// stands before authentication: a browser that was tricked must not even learn
+// whether its token is good. Allowed cross origins get CORS headers, and their
+// preflights an answer.
 func (o Origins) Check() Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.RemoteAddr == StdioAddr || public(r) {
+			open := o.open(r)
+			if r.RemoteAddr == StdioAddr || public(r) && !open {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -43,7 +48,7 @@ func (o Origins) Check() Middleware {
 				return
 			}
 			origins := r.Header["Origin"]
-			if len(origins) == 0 {
+			if open || len(origins) == 0 {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -72,6 +77,12 @@ func (o Origins) Check() Middleware {
 // the health of the server, which probes ask for by address.
 func public(r *http.Request) bool {
 	return r.Method == http.MethodGet && (strings.HasPrefix(r.URL.Path, "/.well-known/") || r.URL.Path == "/healthz" || r.URL.Path == "/readyz")
+}
+
+// open tells whether a request only reads a document that is open to pages of
+// any origin, or asks whether it may.
+func (o Origins) open(r *http.Request) bool {
+	return slices.Contains(o.Open, r.URL.Path) && (r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions)
 }
 
 func (o Origins) allowed(origin string) bool {

@@ -153,3 +153,40 @@ func TestWhatIsOpenToAll(t *testing.T) {
 		t.Errorf("the stdio host: %d, want 200", w.Code)
 	}
 }
+
+// What is open to pages of any origin is so for reading only, and for our hosts.
+func TestOpenDocuments(t *testing.T) {
+	o := Origins{Hosts: Loopback, Origins: []string{"https://app.example.org"}, Open: []string{"/mcp/server-card", "/.well-known/ai-catalog.json"}}
+	for _, c := range []struct {
+		method, path, host, origin string
+		want                       int
+	}{
+		{"GET", "/mcp/server-card", "localhost", "https://example.com", 200},
+		{"HEAD", "/mcp/server-card", "localhost", "https://example.com", 200},
+		{"OPTIONS", "/mcp/server-card", "localhost", "https://example.com", 200},
+		{"GET", "/mcp/server-card", "localhost", "https://app.example.org", 200},
+		{"GET", "/mcp/server-card", "localhost", "null", 200},
+		{"GET", "/mcp/server-card", "localhost", "", 200},
+		{"GET", "/.well-known/ai-catalog.json", "localhost", "https://example.com", 200},
+		{"GET", "/mcp/server-card", "evil.example.com", "", 403},
+		{"GET", "/mcp/server-card", "evil.example.com", "https://example.com", 403},
+		{"GET", "/.well-known/ai-catalog.json", "evil.example.com", "", 403},
+		{"GET", "/.well-known/ai-catalog.json", "evil.example.com", "https://example.com", 403},
+		{"POST", "/mcp/server-card", "localhost", "https://example.com", 403},
+		{"GET", "/mcp/server-card/", "localhost", "https://example.com", 403},
+		{"GET", "/mcp", "localhost", "https://example.com", 403},
+	} {
+		r := request(c.method, c.path, "Access-Control-Request-Method", "GET")
+		r.Host = c.host
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		w := serve(ok, r, o.Check())
+		if w.Code != c.want {
+			t.Errorf("%s %s, host %q, origin %q: %d, want %d", c.method, c.path, c.host, c.origin, w.Code, c.want)
+		}
+		if h := w.Header(); h.Get("Access-Control-Allow-Origin") != "" || h.Get("Vary") != "" {
+			t.Errorf("%s %s, origin %q: %v: what browsers are told is for the handler to say", c.method, c.path, c.origin, h)
+		}
+	}
+}

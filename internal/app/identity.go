@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lyceum-mcp/lyceum/api"
+	"github.com/lyceum-mcp/lyceum/internal/build"
 	"github.com/lyceum-mcp/lyceum/internal/devidp"
 	"github.com/lyceum-mcp/lyceum/internal/identity"
 	"github.com/lyceum-mcp/lyceum/internal/identity/oidc"
@@ -21,7 +22,7 @@ import (
 // recognises it; what follows is remembered, and above the memory stands what has
 // to be judged anew each time.
 func (a *App) identity(ctx context.Context) (identity.Verifier, error) {
-	a.baseURL = strings.TrimRight(a.cfg.PublicURL, "/")
+	a.baseURL = a.cfg.Base()
 	if a.baseURL == "" {
 		a.baseURL = a.scheme() + dialable(a.Addr())
 	}
@@ -128,7 +129,7 @@ func (a *App) apiConfig() api.Config {
 		o.Hosts = append(o.Hosts, middleware.Loopback...)
 	}
 	c := api.Config{
-		BaseURL: a.baseURL, Origins: o, MaxBodyBytes: h.MaxBodyBytes, ReadTimeout: h.ReadTimeout, WriteTimeout: h.WriteTimeout,
+		BaseURL: a.baseURL, Version: build.Version(), Origins: o, MaxBodyBytes: h.MaxBodyBytes, ReadTimeout: h.ReadTimeout, WriteTimeout: h.WriteTimeout,
 		Addresses:  middleware.Addresses{Trusted: h.TrustedProxies, Header: h.ForwardedHeader},
 		PerAddress: a.cfg.Limits.PerAddress, PerToken: a.cfg.Limits.PerToken, Window: a.cfg.Limits.Window,
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -101,7 +102,18 @@ func (c *Config) Audience() string {
 	if c.OIDCAudience != "" || c.PublicURL == "" {
 		return c.OIDCAudience
 	}
-	return strings.TrimSuffix(c.PublicURL, "/") + "/mcp"
+	return c.Base() + "/mcp"
+}
+
+// Base returns public_url in its canonical form: scheme and host in lower case, no
+// slash at the end. It is what clients are told and tokens must name.
+func (c *Config) Base() string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return c.PublicURL // nothing: the format allows no other
+	}
+	u.Scheme, u.Host = strings.ToLower(u.Scheme), strings.ToLower(u.Host)
+	return strings.TrimRight(u.String(), "/")
 }
 
 // Issuers returns the issuers to trust: the short form first, then

@@ -45,6 +45,7 @@ func TestAccepted(t *testing.T) {
 		"no kid and one key that fits":  {header: fields{"kid": nil}},
 		"audience among others":         {claims: fields{"aud": []string{"https://a.example", audience}}},
 		"audience with a slash more":    {claims: fields{"aud": audience + "/"}},
+		"audience in capitals":          {claims: fields{"aud": strings.ToUpper(strings.TrimSuffix(audience, "/mcp")) + "/mcp"}},
 		"audience with a slash less":    {config: func(c *oidc.Config) { c.Audiences = []string{audience + "/"} }},
 		"second audience of ours":       {config: func(c *oidc.Config) { c.Audiences = []string{"x", audience} }},
 		"fractional times":              {claims: fields{"exp": float64(now.Unix()) + 9.5, "nbf": float64(now.Unix()) - 0.25}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,12 +187,32 @@ func checkAudience(claims object, want []string) error {
 	}
 	for _, a := range got {
 		for _, w := range want {
-			if a == w || a == w+"/" || a+"/" == w {
+			if sameResource(a, w) {
 				return nil
 			}
 		}
 	}
 	return identity.Refuse("wrong_audience", fmt.Errorf("aud %.*q", maxDetail, strings.Join(got, " ")))
+}
+
+// sameResource compares two resource identifiers: exactly, but for one slash at the
+// end and the case of scheme and host, which is how clients write the same URL.
+func sameResource(a, b string) bool {
+	return canonical(strings.TrimSuffix(a, "/")) == canonical(strings.TrimSuffix(b, "/"))
+}
+
+// canonical returns a URL with scheme and host in lower case, and anything else as
+// it is.
+func canonical(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" {
+		return s
+	}
+	end := len(u.Scheme) + len("://") + len(u.Host)
+	if u.User != nil || len(s) < end || !strings.EqualFold(s[:end], u.Scheme+"://"+u.Host) {
+		return s
+	}
+	return strings.ToLower(s[:end]) + s[end:]
 }
 
 // checkTimes returns when the token expires. exp counts as not passed, nbf and
