@@ -4,11 +4,13 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -38,6 +40,7 @@ type question struct {
 	hint      string
 	prompt    string
 	auto      bool
+	ttl       time.Duration // of access tokens
 }
 
 // grant is what a user gave to a client, from the code to the last refresh.
@@ -50,6 +53,7 @@ type grant struct {
 	audience  []string
 	user      User
 	at        time.Time
+	ttl       time.Duration // of its access tokens
 
 	// owned by the issuer's mu
 	used    bool   // the code was presented
@@ -130,9 +134,11 @@ func (i *Issuer) ask(w http.ResponseWriter, r *http.Request, form url.Values) (q
 	if name := repeated(form); name != "" {
 		return page("the parameter " + name + " occurs more than once")
 	}
-	if q.client, ok = i.client(form.Get("client_id")); !ok {
-		return page("this client is not registered (registrations end when the server restarts): make the client register again")
+	client, err := i.client(r.Context(), form.Get("client_id"))
+	if err != nil {
+		return page(err.Error())
 	}
+	q.client = client
 	if q.redirect = form.Get("redirect_uri"); !q.client.mayRedirect(q.redirect) {
 		return page("the redirect_uri is not one that this client has registered")
 	}
@@ -164,6 +170,9 @@ func (i *Issuer) read(q *question, form url.Values) *oauthError {
 		return e
 	}
 	if q.audience, e = i.askedAudience(form["resource"]); e != nil {
+		return e
+	}
+	if q.ttl, e = i.askedTTL(form.Get("ttl")); e != nil {
 		return e
 	}
 	q.hint, q.prompt, q.auto = form.Get("login_hint"), form.Get("prompt"), form.Get("auto") == "1"
@@ -220,11 +229,26 @@ func (i *Issuer) askedAudience(asked []string) ([]string, *oauthError) {
 	return audience, nil
 }
 
+// askedTTL returns how long access tokens live: as configured, or ttl seconds. No
+// standard has that parameter. It is for whoever wants to see a client refresh,
+// and does not want to wait for an hour.
+func (i *Issuer) askedTTL(asked string) (time.Duration, *oauthError) {
+	if asked == "" {
+		return i.config.TTL, nil
+	}
+	n, err := strconv.ParseInt(asked, 10, 32)
+	ttl := time.Duration(n) * time.Second
+	if err != nil || n < 1 || ttl > i.config.TTL {
+		return 0, badRequest("invalid_request", fmt.Sprintf("want a ttl of 1 to %.0f seconds", i.config.TTL.Seconds()))
+	}
+	return ttl, nil
+}
+
 func (i *Issuer) newCode(q question, user User) string {
 	code, now := rand.Text(), time.Now()
 	g := &grant{
 		client: q.client.ID, redirect: q.redirect, nonce: q.nonce, challenge: q.challenge,
-		scopes: q.scopes, audience: q.audience, user: user, at: now,
+		scopes: q.scopes, audience: q.audience, user: user, at: now, ttl: q.ttl,
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()

@@ -124,3 +124,23 @@ func TestLoginPageIsOnlyForItself(t *testing.T) {
 		}
 	}
 }
+
+// A client can be seen to refresh without waiting for an hour.
+func TestAskedTTL(t *testing.T) {
+	i := newIssuer(t, nil)
+	for asked, want := range map[string]float64{"": 3600, "2": 2, "3600": 3600} {
+		a := tokens(t, i, redeeming(authorize(t, i, asking("ttl", asked)).Get("code")))
+		for range 2 { // the second is refreshed
+			c := claimsOf(t, a.AccessToken)
+			if got := c["exp"].(float64) - c["iat"].(float64); got != want || float64(a.ExpiresIn) != want {
+				t.Errorf("ttl %q: lives %g s, expires_in %d, want %g", asked, got, a.ExpiresIn, want)
+			}
+			a = tokens(t, i, changed(map[string][]string{"grant_type": {"refresh_token"}, "client_id": {"app"}}, []string{"refresh_token", a.RefreshToken}))
+		}
+	}
+	for _, bad := range []string{"0", "-1", "3601", "1h", "99999999999"} {
+		if q := authorize(t, i, asking("ttl", bad)); q.Get("error") != "invalid_request" {
+			t.Errorf("ttl %s: %v", bad, q)
+		}
+	}
+}

@@ -119,15 +119,6 @@ func (c Client) mayRedirect(uri string) bool {
 
 func (c Client) may(grant string) bool { return slices.Contains(c.Grants, grant) }
 
-func (i *Issuer) client(id string) (Client, bool) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if c, ok := i.clients[id]; ok {
-		return c, true
-	}
-	return i.joined.get(id, time.Now())
-}
-
 // authenticate returns the client of a request to the token or the revocation
 // endpoint: by HTTP Basic or in the form, and by its id alone if it is public.
 func (i *Issuer) authenticate(r *http.Request) (Client, *oauthError) {
@@ -143,8 +134,11 @@ func (i *Issuer) authenticate(r *http.Request) (Client, *oauthError) {
 	} else {
 		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
 	}
-	c, ok := i.client(id)
-	if !ok || subtle.ConstantTimeCompare([]byte(c.Secret), []byte(secret)) != 1 {
+	c, err := i.client(r.Context(), id)
+	switch {
+	case err != nil && isDocument(id):
+		return Client{}, &oauthError{status: http.StatusUnauthorized, code: "invalid_client", text: err.Error()}
+	case err != nil || subtle.ConstantTimeCompare([]byte(c.Secret), []byte(secret)) != 1:
 		return Client{}, &oauthError{status: http.StatusUnauthorized, code: "invalid_client", text: "unknown client or wrong secret"}
 	}
 	return c, nil
@@ -229,5 +223,8 @@ func (reg *registration) client() (Client, error) {
 		}
 		reg.ResponseTypes = []string{"code"}
 	}
+	// They are lists in the answer too: clients refuse null.
+	reg.RedirectURIs = append([]string{}, reg.RedirectURIs...)
+	reg.ResponseTypes = append([]string{}, reg.ResponseTypes...)
 	return c.withDefaults(), c.validate()
 }

@@ -68,6 +68,18 @@ func TestRegistrationOfAService(t *testing.T) {
 	}
 }
 
+// Clients read the answer by its schema, which knows no null.
+func TestRegistrationAnswersWithLists(t *testing.T) {
+	i := newIssuer(t, nil)
+	r := httptest.NewRequest(http.MethodPost, devidp.Prefix+"/register", strings.NewReader(`{"grant_types":["client_credentials"]}`))
+	text := body(t, request(i, r))
+	for _, want := range []string{`"redirect_uris":[]`, `"response_types":[]`, `"grant_types":["client_credentials"]`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the answer lacks %s: %s", want, text)
+		}
+	}
+}
+
 func TestRegistrationIsRefused(t *testing.T) {
 	i := newIssuer(t, nil)
 	redirects := func(uris ...string) string {

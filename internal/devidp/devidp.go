@@ -9,11 +9,13 @@
 //
 // Everything but the keys is in memory, bounded, and gone after a restart.
 // From the bottom up: keys.go keeps the keys, mint.go and forge.go make tokens,
-// shelf.go bounds what is remembered, clients.go knows who asks, authorize.go and
-// grants.go are the two halves of the code flow, metadata.go describes it all.
+// shelf.go bounds what is remembered, clients.go and document.go know who asks,
+// authorize.go and grants.go are the two halves of the code flow, metadata.go
+// describes it all.
 package devidp
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -86,6 +88,8 @@ type Config struct {
 
 	TTL        time.Duration // of access and ID tokens, at most 30 days; 0 means DefaultTTL
 	RefreshTTL time.Duration // of a refresh token; 0 means DefaultRefreshTTL
+
+	Roots *x509.CertPool // of the sites where clients describe themselves; nil means the system's
 }
 
 func (c Config) withDefaults() Config {
@@ -160,6 +164,8 @@ type Issuer struct {
 	keys   *keyring
 	mux    http.Handler
 
+	documents *documents
+
 	mu sync.Mutex
 
 	// owned by mu
@@ -167,6 +173,7 @@ type Issuer struct {
 	resources []string // the first is the default
 	clients   map[string]Client
 	joined    *shelf[Client] // registered over HTTP
+	described *shelf[Client] // by their documents
 	codes     *shelf[*grant]
 	refresh   *shelf[*refreshToken]
 	revoked   *shelf[struct{}] // token keys of access tokens
@@ -185,11 +192,13 @@ func New(config Config) (*Issuer, error) {
 	}
 	i := &Issuer{
 		config: config, keys: keys,
-		clients: make(map[string]Client),
-		joined:  newShelf[Client](maxClients),
-		codes:   newShelf[*grant](maxCodes),
-		refresh: newShelf[*refreshToken](maxRefresh),
-		revoked: newShelf[struct{}](maxRevoked),
+		clients:   make(map[string]Client),
+		joined:    newShelf[Client](maxClients),
+		described: newShelf[Client](maxDocuments),
+		documents: newDocuments(config),
+		codes:     newShelf[*grant](maxCodes),
+		refresh:   newShelf[*refreshToken](maxRefresh),
+		revoked:   newShelf[struct{}](maxRevoked),
 	}
 	for _, c := range config.Clients {
 		i.clients[c.ID] = c.withDefaults()

@@ -162,7 +162,7 @@ func (i *Issuer) fulfil(c Client, g *grant, scopes []string, form url.Values, no
 		}
 	}
 	issuer, _ := i.identity()
-	a := access{issuer: issuer, audience: audience, user: g.user, client: c.ID, scopes: scopes, ttl: i.config.TTL}
+	a := access{issuer: issuer, audience: audience, user: g.user, client: c.ID, scopes: scopes, ttl: g.ttl}
 	answer, e := i.answerWith(a)
 	if e != nil {
 		return answer, e

@@ -27,6 +27,7 @@ type document struct {
 	IntrospectionMethods  []string `json:"introspection_endpoint_auth_methods_supported"`
 	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
 	IssInResponse         bool     `json:"authorization_response_iss_parameter_supported"`
+	ClientDocuments       bool     `json:"client_id_metadata_document_supported"`
 	Claims                []string `json:"claims_supported"`
 }
 
@@ -52,6 +53,7 @@ func (i *Issuer) metadata(w http.ResponseWriter, _ *http.Request) {
 		IntrospectionMethods:  methods[1:],
 		ChallengeMethods:      []string{"S256"},
 		IssInResponse:         true,
+		ClientDocuments:       true,
 		Claims:                []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "name", "preferred_username", TenantClaim},
 	})
 }
