@@ -167,6 +167,6 @@ func help(options kong.HelpOptions, ctx *kong.Context) error {
 func (s settings) load(p process, flags map[string][]string, local bool) (*config.Config, error) {
 	return config.Load(config.Source{
 		Flags: flags, Env: p.env, Environ: p.environ, File: s.Config, Local: local,
-		Ignore: []string{"LYCEUM_URL", "LYCEUM_TOKEN"},
+		Ignore: []string{"LYCEUM_URL", "LYCEUM_TOKEN", "LYCEUM_CLIENT_ID", "LYCEUM_CLIENT_SECRET", "LYCEUM_CLIENT_METADATA_URL"},
 	})
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"encoding/pem"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -145,5 +148,43 @@ func TestStdioLogin(t *testing.T) {
 	}
 	if _, err := os.Stat(files[0]); err == nil {
 		t.Error("the login is still there")
+	}
+}
+
+// A client that a document describes logs in without a registration.
+func TestStdioLoginByDocument(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", dir)
+	t.Setenv("HOME", dir)
+	site := httptest.NewUnstartedServer(nil)
+	site.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"client_id": site.URL + r.URL.Path, "client_name": "Ours", "redirect_uris": []string{"http://127.0.0.1/callback"},
+			"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
+		}) // a client that left is not our failure
+	})
+	site.StartTLS()
+	defer site.Close()
+	root := filepath.Join(dir, "root.pem")
+	if err := os.WriteFile(root, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: site.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", root)
+	p := serve(t)
+	t.Setenv("LYCEUM_CLIENT_METADATA_URL", site.URL+"/client.json")
+	h := startHost(t, "--url", p.url+"/mcp")
+	h.send(loginInit)
+	page := h.loginPages(1)[0]
+	if !strings.Contains(page, "client_id="+url.QueryEscape(site.URL+"/client.json")) {
+		t.Errorf("the page: %s", page)
+	}
+	logIn(t, page, "alice")
+	if m := h.next(); m.Error != nil {
+		t.Errorf("after the login: %s\n%s", h.out.Text(), h.err)
+	}
+	h.end()
+	if files, err := filepath.Glob(filepath.Join(dir, "lyceum", "client", "*.json")); err != nil || len(files) != 0 {
+		t.Errorf("registered: %q, %v", files, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"strings"
 	"testing"
@@ -171,5 +173,42 @@ func TestStdioEndsStandingStreams(t *testing.T) {
 	h.end()
 	if d := time.Since(begin); d > 5*time.Second {
 		t.Errorf("it took %s to exit", d)
+	}
+}
+
+// Headers for a gateway come from the environment; what cannot be meant is refused
+// before anything is sent, and no message tells the secret.
+func TestStdioBridgeHeaders(t *testing.T) {
+	keys := make(chan string, 10)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Header.Get("X-Api-Key")
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+	}))
+	defer srv.Close()
+	t.Setenv("GATEWAY_KEY", "s3cret")
+	h := startHost(t, "--url", srv.URL, "--token", "x", "--header", "X-Api-Key: key ${GATEWAY_KEY}")
+	h.send(`{"jsonrpc":"2.0","id":1,"method":"ping"}`)
+	h.next()
+	h.end()
+	if got := <-keys; got != "key s3cret" {
+		t.Errorf("the gateway got %q", got)
+	}
+	for want, args := range map[string][]string{
+		"the environment has no":            {"--header", "X: ${GATEWAY_NONE}"},
+		"the protocol's own":                {"--header", "Mcp-Session-Id: ${GATEWAY_KEY}"},
+		"a line break":                      {"--header", "X: ${GATEWAY_KEY}\nY: z"},
+		"is what --token gives":             {"--header", "Authorization: ${GATEWAY_KEY}"},
+		"want an https URL with a path":     {"--token=", "--client-metadata-url", "http://example.com/c.json"},
+		"want the client's id and its secr": {"--token=", "--client-credentials"},
+	} {
+		cmd := exec.CommandContext(t.Context(), binary, append([]string{"stdio", "--url", srv.URL, "--token", "x"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "s3cret") {
+			t.Errorf("%q: %v %s", args, err, out)
+		}
+	}
+	if out, err := exec.CommandContext(t.Context(), binary, "stdio", "--header", "X: y").CombinedOutput(); err == nil || !strings.Contains(string(out), "want the --url") {
+		t.Errorf("without a URL: %v %s", err, out)
 	}
 }

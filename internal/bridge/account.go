@@ -25,6 +25,8 @@ type account struct {
 	log      io.Writer
 	wg       sync.WaitGroup // rounds
 
+	proven string // the client that the authorization server took; owned by the running round
+
 	mu      sync.Mutex
 	now     *entry          // never changed once it is here; nil before the first
 	read    bool            // the cache was looked at
@@ -37,6 +39,7 @@ type want struct {
 	used      string // the access token that was not good, "" if there was none
 	challenge challenge
 	raise     bool // more scopes
+	stale     bool // used came from a refresh, so that another one is of no use
 	quiet     bool // nobody is to be asked
 }
 
@@ -59,6 +62,9 @@ func (e *loginError) Error() string { return "login: " + e.err.Error() }
 func (e *loginError) Unwrap() error { return e.err }
 
 func newAccount(cfg Config, endpoint string) (*account, error) {
+	if err := cfg.Login.check(); err != nil {
+		return nil, err
+	}
 	u, err := url.Parse(endpoint)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("%q: want an absolute URL", endpoint)
@@ -90,7 +96,7 @@ func (a *account) stored() *entry {
 		a.say("the login that was kept is not used: %v", err)
 		return nil
 	}
-	if e == nil || e.URL != a.endpoint || e.Configured != a.login.ClientID {
+	if e == nil || e.URL != a.endpoint || e.Configured != a.login.ClientID || e.Machine != a.login.Machine {
 		return nil
 	}
 	return e
@@ -192,7 +198,10 @@ func (a *account) work(ctx context.Context, w *want) error {
 		a.put(e)
 		return nil
 	}
-	if e != nil && e.RefreshToken != "" && !w.raise {
+	if a.login.Machine {
+		return a.workAlone(ctx, w, e)
+	}
+	if e != nil && e.RefreshToken != "" && !w.raise && !w.stale && !a.moved(ctx, w, e) {
 		fresh, err := a.refresh(ctx, e)
 		if err != nil {
 			return err
@@ -215,6 +224,20 @@ func (a *account) work(ctx context.Context, w *want) error {
 	fresh, err := a.interact(ctx, w, e)
 	if err != nil {
 		a.say("no login: %v", err)
+		return err
+	}
+	a.put(fresh)
+	return a.keep(fresh)
+}
+
+// workAlone is a round in which nobody is asked.
+func (a *account) workAlone(ctx context.Context, w *want, old *entry) error {
+	if w.raise && !a.mayAsk(old, w.challenge.scopes()) {
+		return errNoMore
+	}
+	fresh, err := a.alone(ctx, w, old)
+	if err != nil {
+		a.say("no token: %v", err)
 		return err
 	}
 	a.put(fresh)
@@ -249,6 +272,12 @@ func (a *account) keep(e *entry) error {
 	return nil
 }
 
+// refreshed reports whether a token came from a refresh in this process.
+func (a *account) refreshed(token string) bool {
+	e := a.present()
+	return e != nil && e.refreshed && e.AccessToken == token
+}
+
 // wanted tells from an answer what token the server wants instead.
 func wanted(resp *http.Response, used string) (w want, ok bool) {
 	c, _ := bearer(resp.Header)
@@ -262,8 +291,9 @@ func wanted(resp *http.Response, used string) (w want, ok bool) {
 }
 
 // authorized sends a request with the account's token. A refusal of the token is
-// answered with another one, and a missing scope with a step up, once each. quiet
-// leaves the user in peace.
+// answered with another one, and a missing scope with a step up, once each; only
+// where the other one came from a refresh, a login follows. quiet leaves the user
+// in peace.
 func (b *bridge) authorized(life context.Context, req *http.Request, quiet bool) (*http.Response, error) {
 	if b.account == nil {
 		return b.try(req, b.cfg.Token)
@@ -279,11 +309,11 @@ func (b *bridge) authorized(life context.Context, req *http.Request, quiet bool)
 			return nil, err
 		}
 		w, ok := wanted(resp, token)
-		if !ok || w.raise && raised || !w.raise && renewed {
+		w.quiet, w.stale = quiet, renewed
+		if !ok || w.raise && raised || !w.raise && renewed && !b.account.refreshed(token) {
 			return resp, nil
 		}
 		renewed, raised = renewed || !w.raise, raised || w.raise
-		w.quiet = quiet
 		if err := hold(resp); err != nil {
 			return nil, err
 		}

@@ -1,76 +1,93 @@
 package bridge
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 )
 
-// receive copies an answer to out.
-func (b *bridge) receive(ctx context.Context, resp *http.Response, e *envelope) {
+// receive copies an answer to out, with all that is on its stream, if it is one.
+func (b *bridge) receive(ctx, life context.Context, f *flight, resp *http.Response, e *envelope, session string) ending {
 	kind := resp.Header.Get("Content-Type")
 	switch {
 	case strings.HasPrefix(kind, "text/event-stream"):
-		last, err := b.events(resp.Body)
-		a, known := parse(last)
-		if known && a.answers() {
-			b.learn(&a, e)
-		} else if err != nil || len(e.ID) > 0 {
-			b.broken(ctx, e, "the stream broke before the answer was there")
+		c := &cursor{}
+		answered, err := c.events(resp.Body, b.cfg.MaxLine*eventOverhead, b.deliver(e))
+		switch {
+		case answered:
+			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxTrailer)) // so that the connection can be used again
+			return ending{done: true}
+		case err == nil && !e.asks():
+			return ending{done: true}
 		}
+		return b.resume(ctx, life, f, c, e, session)
 	case resp.StatusCode == http.StatusAccepted || resp.StatusCode == http.StatusNoContent:
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10))
-	default:
-		body, err := io.ReadAll(io.LimitReader(resp.Body, int64(b.cfg.MaxLine)*8))
-		if err != nil {
-			b.broken(ctx, e, "the answer broke off")
-			return
-		}
-		if strings.HasPrefix(kind, "application/json") && b.pass(body, e) {
-			return
-		}
+		return ending{done: true}
+	}
+	body, err := readAll(resp, b.cfg.MaxLine*eventOverhead)
+	if err != nil {
+		return ending{ran: true, why: "the answer broke off: " + fate(e)}
+	}
+	isJSON := strings.HasPrefix(kind, "application/json")
+	if isJSON && resp.StatusCode == http.StatusBadRequest && b.mirrors.missing(body, e) {
+		return ending{bare: body}
+	}
+	if !isJSON || !b.pass(body, e) {
 		b.fail(e, fmt.Sprintf("the server answered with status %d", resp.StatusCode))
 	}
+	return ending{done: true}
 }
 
-// message is what the bridge needs to know of what the server says.
-type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Error  json.RawMessage `json:"error"`
-	Result json.RawMessage `json:"result"`
-}
+// maxTrailer bounds what is read behind the answer of a stream, in bytes.
+const maxTrailer = 4 << 10
 
-func parse(text []byte) (m message, known bool) {
-	known = json.Unmarshal(text, &m) == nil
-	return m, known
-}
-
-// answers tells a response to a request from everything else that may come on
-// its stream.
-func (m *message) answers() bool {
-	return m.Method == "" && len(m.ID) > 0 && string(m.ID) != "null"
+// deliver returns what copies the messages of a stream to out, up to the answer to
+// e.
+func (b *bridge) deliver(e *envelope) func(data []byte) bool {
+	return func(data []byte) bool {
+		m, known := parse(data)
+		answer := known && m.answers()
+		if answer {
+			b.learn(data, e)
+			data = b.mirrors.read(data, e, b.say)
+		}
+		b.line(data)
+		return answer && e.asks()
+	}
 }
 
 // learn keeps the version that initialize negotiated.
-func (b *bridge) learn(m *message, e *envelope) {
-	if e.Method != "initialize" {
+func (b *bridge) learn(text []byte, e *envelope) {
+	if e.Method != "initialize" || e.modern() {
 		return
 	}
-	var result struct {
-		Version string `json:"protocolVersion"`
-	}
-	if json.Unmarshal(m.Result, &result) == nil {
+	if version := negotiated(text); version != "" {
 		b.mu.Lock()
-		b.version = result.Version
+		b.version = version
 		b.mu.Unlock()
 	}
+}
+
+func negotiated(text []byte) string {
+	var opened struct {
+		Version string `json:"protocolVersion"`
+	}
+	_ = result(text, &opened) // what is no result has no version
+	return opened.Version
+}
+
+// readAll reads a body of at most most bytes, in one piece if its length is known,
+// with room for the end of a line.
+func readAll(resp *http.Response, most int) ([]byte, error) {
+	size := min(max(resp.ContentLength, 0), int64(most)) + bytes.MinRead // which the buffer wants to see the end
+	body := bytes.NewBuffer(make([]byte, 0, size))
+	_, err := body.ReadFrom(io.LimitReader(resp.Body, int64(most)))
+	return body.Bytes(), err
 }
 
 // pass writes a JSON-RPC answer as a line. An error without an id, which is how
@@ -82,46 +99,22 @@ func (b *bridge) pass(body []byte, e *envelope) bool {
 		return true
 	}
 	m, known := parse(trimmed)
-	if !known {
+	if !known || m.Error == nil && !bool(m.Result) && m.Method == "" {
 		return false
 	}
 	if m.Error != nil && (m.ID == nil || string(m.ID) == "null") {
-		if len(e.ID) == 0 {
-			fmt.Fprintf(b.cfg.Log, "lyceum stdio: %s was refused: %s\n", e.Method, m.Error)
+		id := e.ID
+		switch {
+		case len(id) == 0 && e.Method != "": // a notification
+			b.say("%s was refused: %s", e.Method, m.Error)
 			return true
+		case len(id) == 0: // an array, or no message at all: whoever sent it waits
+			id = json.RawMessage("null")
 		}
-		b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":%s}`, e.ID, m.Error))
+		b.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":%s}`, id, m.Error))
 		return true
 	}
-	b.learn(&m, e)
-	b.line(trimmed)
+	b.learn(trimmed, e)
+	b.line(b.mirrors.read(trimmed, e, b.say))
 	return true
-}
-
-// events copies the data of a stream's events, a line each, until it ends. It
-// returns the last of them, which on a stream in order is the answer.
-func (b *bridge) events(body io.Reader) (last []byte, err error) {
-	r := bufio.NewReaderSize(body, 64<<10)
-	var data []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		if len(data)+len(part) > b.cfg.MaxLine*8 {
-			return last, errors.New("an event is too long")
-		}
-		data = append(data, part...)
-		if errors.Is(err, bufio.ErrBufferFull) {
-			continue
-		}
-		if rest, ok := bytes.CutPrefix(bytes.TrimRight(data, "\r\n"), []byte("data:")); ok && len(bytes.TrimSpace(rest)) > 0 {
-			last = append(last[:0], bytes.TrimSpace(rest)...)
-			b.line(last)
-		}
-		data = data[:0]
-		if errors.Is(err, io.EOF) {
-			return last, nil
-		}
-		if err != nil {
-			return last, err
-		}
-	}
 }

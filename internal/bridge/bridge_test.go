@@ -55,7 +55,7 @@ func exchange(t *testing.T, f *far, input string, change ...func(*Config)) []str
 	var out, log bytes.Buffer
 	tr := &http.Transport{}
 	defer tr.CloseIdleConnections()
-	cfg := Config{URL: f.URL + "/mcp", Transport: tr, Log: &log}
+	cfg := Config{URL: f.URL + "/mcp", Transport: tr, Log: &log, Patience: 300 * time.Millisecond}
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -100,7 +100,7 @@ func TestAnswers(t *testing.T) {
 		{"JSON over several lines", `{"jsonrpc":"2.0","id":1,"method":"json"}`, `{"jsonrpc":"2.0","id":1,"result":{}}`},
 		{"a status without JSON", `{"jsonrpc":"2.0","id":"h","method":"html"}`, `{"jsonrpc":"2.0","id":"h","error":{"code":-32603,"message":"the server answered with status 502"}}`},
 		{"a refusal without an id", `{"jsonrpc":"2.0","id":7,"method":"refused"}`, `{"jsonrpc":"2.0","id":7,"error":{"code":401,"message":"no"}}`},
-		{"a broken stream", `{"jsonrpc":"2.0","id":8,"method":"cut"}`, `{"jsonrpc":"2.0","id":8,"error":{"code":-32603,"message":"the stream broke before the answer was there"}}`},
+		{"a broken stream", `{"jsonrpc":"2.0","id":8,"method":"cut"}`, `{"jsonrpc":"2.0","id":8,"error":{"code":-32603,"message":"the stream broke before the answer was there: the call may have been carried out"}}`},
 		{"accepted", `{"jsonrpc":"2.0","method":"notifications/x"}`, ""},
 		{"a refused notification", `{"jsonrpc":"2.0","method":"refused"}`, ""},
 		{"no JSON", `{"jsonrpc":`, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"the line is not valid JSON"}}`},

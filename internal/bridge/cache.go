@@ -24,6 +24,7 @@ type entry struct {
 	TokenURL     string           `json:"token_endpoint"`
 	RevokeURL    string           `json:"revocation_endpoint,omitempty"`
 	Configured   string           `json:"configured_client,omitempty"` // the client id that was given, if one was
+	Machine      bool             `json:"machine,omitempty"`           // it is the client's own: nobody logged in
 	ClientID     string           `json:"client_id"`
 	ClientSecret string           `json:"client_secret,omitempty"`
 	AuthStyle    oauth2.AuthStyle `json:"auth_style"`
@@ -31,6 +32,8 @@ type entry struct {
 	AccessToken  string           `json:"access_token"`
 	RefreshToken string           `json:"refresh_token,omitempty"`
 	Expires      time.Time        `json:"expires,omitzero"`
+
+	refreshed bool // by this process, so that it may be as useless as the one before
 }
 
 // expiryMargin is how long before its end a token is not used any more.
@@ -53,65 +56,88 @@ func (e *entry) client() *oauth2.Config {
 // maxEntry bounds what is read of a cache file, in bytes.
 const maxEntry = 256 << 10
 
-// cache keeps the login of one URL in a file that only its owner can read.
-type cache struct{ path string }
+// cache keeps the login of one URL, and the client that it was made with, in files
+// that only their owner can read.
+type cache struct{ dir, name string }
 
 // newCache returns the cache of one endpoint below the user's cache directory.
 func newCache(dir, url string) (cache, error) {
 	if dir == "" {
 		return cache{}, errors.New("no directory to keep the login in")
 	}
-	dir = filepath.Join(dir, "lyceum", "login")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return cache{}, fmt.Errorf("keep the login: %w", err)
+	dir = filepath.Join(dir, "lyceum")
+	for _, sub := range []string{"login", "client"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return cache{}, fmt.Errorf("keep the login: %w", err)
+		}
 	}
 	sum := sha256.Sum256([]byte(url))
-	return cache{path: filepath.Join(dir, hex.EncodeToString(sum[:16])+".json")}, nil
+	return cache{dir: dir, name: hex.EncodeToString(sum[:16]) + ".json"}, nil
 }
 
-func (c cache) lockPath() string { return c.path + ".lock" }
+func (c cache) path() string       { return filepath.Join(c.dir, "login", c.name) }
+func (c cache) clientPath() string { return filepath.Join(c.dir, "client", c.name) }
+func (c cache) lockPath() string   { return c.path() + ".lock" }
 
-// read returns the login, nil if there is none. What others could have read is
-// not used: an error says so.
+// read returns the login, nil if there is none.
 func (c cache) read() (*entry, error) {
-	info, err := os.Stat(c.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
-		return nil, fmt.Errorf("%s: mode %#o lets others read the login: want 0600", c.path, info.Mode().Perm())
-	case info.Size() > maxEntry:
-		return nil, fmt.Errorf("%s: more than %d bytes", c.path, maxEntry)
-	}
-	text, err := os.ReadFile(c.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	e := &entry{}
-	if err := json.Unmarshal(text, e); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.path, err)
+	if found, err := readPrivate(c.path(), e); err != nil || !found {
+		return nil, err
 	}
 	return e, nil
 }
 
-// write replaces the login as a whole: a reader sees the old one or the new one.
-func (c cache) write(e *entry) error {
-	text, err := json.MarshalIndent(e, "", "  ")
+func (c cache) write(e *entry) error { return writePrivate(c.path(), e) }
+
+// remove forgets the login and its client, and reports whether there was a login.
+func (c cache) remove() (bool, error) {
+	_, err := removeFile(c.clientPath())
+	found, errLogin := removeFile(c.path())
+	return found, errors.Join(err, errLogin)
+}
+
+// readPrivate reads a JSON file and reports whether there is one. What others could
+// have read is not used: an error says so.
+func readPrivate(path string, into any) (found bool, err error) {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case info.Mode().Perm()&0o077 != 0 && runtime.GOOS != "windows":
+		return false, fmt.Errorf("%s: mode %#o lets others read the login: want 0600", path, info.Mode().Perm())
+	case info.Size() > maxEntry:
+		return false, fmt.Errorf("%s: more than %d bytes", path, maxEntry)
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
+	}
+	return true, nil
+}
+
+// writePrivate replaces a JSON file as a whole: a reader sees the old one or the new
+// one.
+func writePrivate(path string, v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(c.path), ".login-*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(path), ".login-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(append(text, '\n'))
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), c.path)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
@@ -119,9 +145,9 @@ func (c cache) write(e *entry) error {
 	return nil
 }
 
-// remove forgets the login and reports whether there was one.
-func (c cache) remove() (bool, error) {
-	err := os.Remove(c.path)
+// removeFile removes a file and reports whether there was one.
+func removeFile(path string) (bool, error) {
+	err := os.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}

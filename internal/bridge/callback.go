@@ -21,14 +21,16 @@ type callback struct {
 	listener net.Listener
 	state    string
 	answer   chan url.Values // the first with the right state
+	foreign  func()          // is told of answers with another state
 }
 
-func newCallback(ctx context.Context, state string) (*callback, error) {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+// newCallback listens on a port, any if it is "0".
+func newCallback(ctx context.Context, port, state string, foreign func()) (*callback, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort("127.0.0.1", port))
 	if err != nil {
 		return nil, fmt.Errorf("wait for the login: %w", err)
 	}
-	return &callback{listener: l, state: state, answer: make(chan url.Values, 1)}, nil
+	return &callback{listener: l, state: state, answer: make(chan url.Values, 1), foreign: sync.OnceFunc(foreign)}, nil
 }
 
 func (c *callback) url() string { return "http://" + c.listener.Addr().String() + callbackPath }
@@ -53,6 +55,7 @@ func (c *callback) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(c.state)) != 1:
 		w.WriteHeader(http.StatusBadRequest)
 		page(w, "This answer belongs to another login. It was not used.")
+		c.foreign()
 		return
 	}
 	select {
@@ -92,11 +95,13 @@ func (c *callback) wait(ctx context.Context, most time.Duration) (url.Values, er
 	case err := <-failed:
 		return nil, fmt.Errorf("wait for the login: %w", err)
 	case <-t.C:
-		return nil, fmt.Errorf("nobody logged in within %s", most)
+		return nil, fmt.Errorf("%w within %s", errNobody, most)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("the login was given up: %w", context.Cause(ctx))
 	}
 }
+
+var errNobody = errors.New("nobody logged in")
 
 // code checks the answer of the issuer and returns the code in it.
 func code(answer url.Values, issuer *issuerMetadata) (string, error) {
@@ -104,8 +109,14 @@ func code(answer url.Values, issuer *issuerMetadata) (string, error) {
 	if iss := answer.Get("iss"); iss != issuer.Issuer && (iss != "" || issuer.IssInResponse) {
 		return "", fmt.Errorf("the answer is from %q: want %q", iss, issuer.Issuer)
 	}
-	if e := answer.Get("error"); e != "" {
-		return "", fmt.Errorf("the login was refused: %q %q", e, answer.Get("error_description"))
+	switch e, text := answer.Get("error"), answer.Get("error_description"); e {
+	case "":
+	case "access_denied":
+		return "", fmt.Errorf("the login was denied: %q", text)
+	case "unauthorized_client", "invalid_client":
+		return "", fmt.Errorf("%w: %q %q", errClient, e, text)
+	default:
+		return "", fmt.Errorf("the authorization server could not do it: %q %q", e, text)
 	}
 	if answer.Get("code") == "" {
 		return "", errors.New("the answer has no code")

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,8 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"golang.org/x/oauth2"
 )
 
 // site is where and how to log in for one server.
@@ -21,6 +18,7 @@ type site struct {
 	resource string   // what the server calls itself
 	scopes   []string // that the server names as the baseline
 	issuer   issuerMetadata
+	guessed  bool // the issuer says nothing of itself: these are the places of 2025-03-26
 }
 
 // resourceMetadata is what matters here of RFC 9728 §2.
@@ -40,6 +38,7 @@ type issuerMetadata struct {
 	RevocationURL    string   `json:"revocation_endpoint"`
 	Scopes           []string `json:"scopes_supported"`
 	ChallengeMethods []string `json:"code_challenge_methods_supported"`
+	TokenMethods     []string `json:"token_endpoint_auth_methods_supported"`
 	IssInResponse    bool     `json:"authorization_response_iss_parameter_supported"`
 	ClientDocuments  bool     `json:"client_id_metadata_document_supported"`
 }
@@ -117,11 +116,14 @@ func (w web) fetch(req *http.Request, want int, into any) error {
 // for the first step, RFC 8414 or OpenID Connect Discovery for the second.
 func (w web) discover(ctx context.Context, endpoint string, c challenge) (*site, error) {
 	doc, err := w.resource(ctx, endpoint, c.params["resource_metadata"])
+	if errors.Is(err, errNoWhere) {
+		return w.origin(ctx, endpoint)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if canonical(doc.Resource) != canonical(endpoint) {
-		return nil, fmt.Errorf("the server calls itself %s: use that as the URL", doc.Resource)
+	if !holds(doc.Resource, endpoint) {
+		return nil, fmt.Errorf("the server calls itself %q: use that as the URL", doc.Resource)
 	}
 	if len(doc.Servers) == 0 {
 		return nil, errors.New("the server names no authorization server")
@@ -136,6 +138,38 @@ func (w web) discover(ctx context.Context, endpoint string, c challenge) (*site,
 	}
 	return nil, errors.Join(errs...)
 }
+
+// holds reports whether a resource is the endpoint, or what it is a part of: servers
+// with one resource for a whole origin name that.
+func holds(resource, endpoint string) bool {
+	r, e := canonical(resource), canonical(endpoint)
+	return r == e || resource != "" && strings.HasPrefix(e, r+"/") && !strings.Contains(r, "?")
+}
+
+// origin asks the server itself for its authorization server, which is what
+// 2025-03-26 had: metadata at the root, or endpoints in their usual places.
+func (w web) origin(ctx context.Context, endpoint string) (*site, error) {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	root := u.Scheme + "://" + u.Host
+	m, err := w.issuer(ctx, root)
+	if err == nil {
+		return &site{resource: endpoint, issuer: *m}, nil
+	}
+	if !errors.Is(err, errNoDocument) {
+		return nil, err
+	}
+	return &site{resource: endpoint, guessed: true, issuer: issuerMetadata{
+		Issuer: root, AuthorizationURL: root + "/authorize", TokenURL: root + "/token", RegistrationURL: root + "/register",
+		ChallengeMethods: []string{"S256"}, // nobody says so: a server that does not check the verifier loses nothing by getting it
+	}}, nil
+}
+
+// errNoWhere means that neither the server's challenge nor its well-known places
+// lead to an authorization server.
+var errNoWhere = errors.New("the server does not say where to log in: give it a token with --token")
 
 // resource fetches the metadata of the server, from where its challenge says or,
 // without that, from the well-known places.
@@ -159,7 +193,10 @@ func (w web) resource(ctx context.Context, endpoint, named string) (*resourceMet
 			return nil, err
 		}
 	}
-	return nil, errors.New("the server does not say where to log in: give it a token with --token")
+	if named != "" {
+		return nil, fmt.Errorf("the server's challenge leads to %q, and there is nothing", named)
+	}
+	return nil, errNoWhere
 }
 
 // issuer fetches the metadata of an authorization server.
@@ -188,17 +225,17 @@ func (w web) issuer(ctx context.Context, issuer string) (*issuerMetadata, error)
 		}
 		return m, w.check(m, issuer, place)
 	}
-	return nil, fmt.Errorf("authorization server %s: it has no metadata", issuer)
+	return nil, fmt.Errorf("authorization server %s: it has no metadata: %w", issuer, errNoDocument)
 }
 
-// check refuses metadata of somebody else (RFC 8414 §3.3), endpoints that are not
-// safe, and servers without PKCE.
+// check refuses metadata of somebody else (RFC 8414 §3.3) and endpoints that are
+// not safe.
 func (w web) check(m *issuerMetadata, issuer, place string) error {
 	if m.Issuer != issuer {
 		return fmt.Errorf("%s is the metadata of %q: want %q", place, m.Issuer, issuer)
 	}
-	endpoints := []string{m.AuthorizationURL, m.TokenURL}
-	for _, optional := range []string{m.RegistrationURL, m.RevocationURL} {
+	endpoints := []string{m.TokenURL}
+	for _, optional := range []string{m.AuthorizationURL, m.RegistrationURL, m.RevocationURL} {
 		if optional != "" {
 			endpoints = append(endpoints, optional)
 		}
@@ -208,52 +245,18 @@ func (w web) check(m *issuerMetadata, issuer, place string) error {
 			return fmt.Errorf("%s: endpoint %w", place, err)
 		}
 	}
-	if !slices.Contains(m.ChallengeMethods, "S256") {
-		return fmt.Errorf("authorization server %s: it does not offer PKCE with S256", issuer)
-	}
 	return nil
 }
 
-// registration is a client as RFC 7591 §3.2.1 describes it.
-type registration struct {
-	ID     string `json:"client_id"`
-	Secret string `json:"client_secret"`
-	Method string `json:"token_endpoint_auth_method"`
-}
-
-// register makes this program a client of an authorization server. It does so
-// anew for each login: the redirect URI has the port of that login in it, and a
-// server may have forgotten the client of the last one.
-func (w web) register(ctx context.Context, endpoint, redirect string) (*registration, error) {
-	body, err := json.Marshal(map[string]any{
-		"client_name": "Lyceum stdio bridge", "redirect_uris": []string{redirect}, "application_type": "native",
-		"grant_types": []string{"authorization_code", "refresh_token"}, "response_types": []string{"code"},
-		"token_endpoint_auth_method": "none",
-	})
-	if err != nil {
-		return nil, err
+// interactive refuses servers that nobody can log in at safely.
+func (m *issuerMetadata) interactive() error {
+	switch {
+	case m.AuthorizationURL == "":
+		return fmt.Errorf("authorization server %s: it has no login page", m.Issuer)
+	case !slices.Contains(m.ChallengeMethods, "S256"):
+		return fmt.Errorf("authorization server %s: it does not offer PKCE with S256", m.Issuer)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	r := &registration{}
-	if err := w.fetch(req, http.StatusCreated, r); err != nil {
-		return nil, fmt.Errorf("register as a client: %w", err)
-	}
-	if r.ID == "" {
-		return nil, fmt.Errorf("register as a client: %s gave no client_id", endpoint)
-	}
-	return r, nil
-}
-
-// style is how the client shows who it is at the token endpoint.
-func (r *registration) style() oauth2.AuthStyle {
-	if r.Secret != "" && r.Method != "client_secret_post" && r.Method != "none" {
-		return oauth2.AuthStyleInHeader
-	}
-	return oauth2.AuthStyleInParams
+	return nil
 }
 
 // canonical writes a URL so that the same resource is the same text.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,10 +17,34 @@ import (
 
 // Login says how the bridge gets a token when it was given none.
 type Login struct {
-	CacheDir string                 // the user's: the login is kept below it
-	ClientID string                 // registered beforehand, or the URL of a client-id metadata document; "" registers one
-	Open     func(url string) error // shows a page to the user; nil only prints its URL
-	Wait     time.Duration          // for the user; 0 is DefaultLoginWait
+	CacheDir     string                 // the user's: the login is kept below it
+	ClientID     string                 // registered beforehand, or the URL of a client-id metadata document; "" registers one
+	ClientSecret string                 // of ClientID, "" if it has none
+	MetadataURL  string                 // of a client-id metadata document, for servers that take one; https
+	Machine      bool                   // the client itself is the user (RFC 6749 §4.4): ClientID and ClientSecret are needed
+	CallbackPort int                    // on 127.0.0.1; 0 is any
+	Open         func(url string) error // shows a page to the user; nil only prints its URL
+	Wait         time.Duration          // for the user; 0 is DefaultLoginWait
+}
+
+// check refuses what cannot be meant.
+func (l *Login) check() error {
+	if l.MetadataURL != "" {
+		u, err := url.Parse(l.MetadataURL)
+		if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Trim(u.Path, "/") == "" {
+			return fmt.Errorf("client metadata %q: want an https URL with a path, without user and fragment", l.MetadataURL)
+		}
+	}
+	if l.Machine && (l.ClientID == "" || l.ClientSecret == "" || strings.HasPrefix(l.ClientID, "https://")) {
+		return errors.New("client credentials: want the client's id and its secret")
+	}
+	if l.ClientSecret != "" && l.ClientID == "" {
+		return errors.New("a client secret is given and no client id")
+	}
+	if l.CallbackPort < 0 || l.CallbackPort > 65535 {
+		return fmt.Errorf("callback port %d: want 0 to 65535", l.CallbackPort)
+	}
+	return nil
 }
 
 // DefaultLoginWait is how long a user has to log in.
@@ -80,14 +105,29 @@ func (a *account) refresh(ctx context.Context, old *entry) (*entry, error) {
 	token, err := old.client().Exchange(ctx, "",
 		oauth2.SetAuthURLParam("grant_type", "refresh_token"), oauth2.SetAuthURLParam("refresh_token", old.RefreshToken),
 		oauth2.SetAuthURLParam("resource", old.Resource))
-	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok && slices.Contains([]string{"invalid_grant", "invalid_client", "unauthorized_client"}, e.ErrorCode) {
+	switch refusal(err) {
+	case "invalid_client", "unauthorized_client":
+		a.forgetClient()
+		return nil, nil
+	case "invalid_grant":
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("refresh the token: %w", err)
+		return nil, fmt.Errorf("refresh the token: %w", plainly(err))
 	}
 	e := *old
+	e.refreshed = true
 	return &e, e.take(token, old.Scopes)
+}
+
+// moved reports whether the server trusts another issuer now than the one that the
+// login is from: then nothing of the login is of use.
+func (a *account) moved(ctx context.Context, w *want, e *entry) bool {
+	if w.challenge.scheme == "" {
+		return false
+	}
+	doc, err := a.web.resource(ctx, a.endpoint, w.challenge.params["resource_metadata"])
+	return err == nil && len(doc.Servers) > 0 && !slices.Contains(doc.Servers, e.Issuer)
 }
 
 // take puts what the token endpoint gave into the entry. A server that names no
@@ -108,29 +148,55 @@ func (e *entry) take(token *oauth2.Token, asked []string) error {
 }
 
 // interact lets the user log in: an authorization code with PKCE for this one
-// resource.
+// resource. If the server has forgotten the client, it is registered anew, once.
 func (a *account) interact(ctx context.Context, w *want, old *entry) (*entry, error) {
 	s, err := a.web.discover(ctx, a.endpoint, w.challenge)
 	if err != nil {
 		return nil, err
 	}
+	if err := s.issuer.interactive(); err != nil {
+		return nil, err
+	}
+	client := a.given(&s.issuer)
+	isGiven := client != nil
+	if !isGiven {
+		client = a.kept(ctx, &s.issuer)
+	}
+	e, err := a.askUser(ctx, w, s, old, client)
+	switch {
+	case isGiven || client == nil:
+	case errors.Is(err, errClient):
+		a.forgetClient()
+		a.say("%v: registering again", err)
+		return a.askUser(ctx, w, s, old, nil)
+	case errors.Is(err, errNobody) && a.proven != client.ID:
+		a.forgetClient() // the page may have said that it does not know the client
+	}
+	return e, err
+}
+
+// askUser is one login, by a client, or by one that is registered for it.
+func (a *account) askUser(ctx context.Context, w *want, s *site, old *entry, client *registration) (*entry, error) {
 	state, verifier := rand.Text(), oauth2.GenerateVerifier()
-	back, err := newCallback(ctx, state)
+	back, client, err := a.callback(ctx, client, state)
 	if err != nil {
 		return nil, err
 	}
 	defer back.close()
-	e := &entry{
-		URL: a.endpoint, Resource: s.resource, Issuer: s.issuer.Issuer, TokenURL: s.issuer.TokenURL, RevokeURL: s.issuer.RevocationURL,
-		Configured: a.login.ClientID, Scopes: scopesToAsk(s, w, old),
+	if client == nil {
+		if client, err = a.register(ctx, s, back.url()); err != nil {
+			return nil, err
+		}
 	}
-	if err := a.identify(ctx, e, s, back.url()); err != nil {
-		return nil, err
+	e := a.entry(s, scopesToAsk(s, w, old))
+	if len(e.Scopes) > 0 && slices.Contains(s.issuer.Scopes, "offline_access") {
+		e.Scopes = union(e.Scopes, "offline_access")
 	}
-	client := e.client()
-	client.Endpoint.AuthURL, client.RedirectURL, client.Scopes = s.issuer.AuthorizationURL, back.url(), e.Scopes
+	e.use(client)
+	flow := e.client()
+	flow.Endpoint.AuthURL, flow.RedirectURL, flow.Scopes = s.issuer.AuthorizationURL, back.url(), e.Scopes
 	resource := oauth2.SetAuthURLParam("resource", s.resource)
-	a.show(client.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier), resource), e.Scopes)
+	a.show(flow.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier), resource), e.Scopes)
 	answer, err := back.wait(ctx, a.login.Wait)
 	if err != nil {
 		return nil, err
@@ -139,57 +205,86 @@ func (a *account) interact(ctx context.Context, w *want, old *entry) (*entry, er
 	if err != nil {
 		return nil, err
 	}
-	token, err := client.Exchange(context.WithValue(ctx, oauth2.HTTPClient, a.web.client), got, oauth2.VerifierOption(verifier), resource)
+	token, err := flow.Exchange(context.WithValue(ctx, oauth2.HTTPClient, a.web.client), got, oauth2.VerifierOption(verifier), resource)
+	if r := refusal(err); r == "invalid_client" || r == "unauthorized_client" {
+		return nil, fmt.Errorf("%w: %w", errClient, plainly(err))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("exchange the code: %w", err)
+		return nil, fmt.Errorf("exchange the code: %w", plainly(err))
 	}
 	if err := e.take(token, e.Scopes); err != nil {
 		return nil, err
 	}
+	a.proven = client.ID
 	a.say("logged in, scopes %q", e.Scopes)
 	return e, nil
 }
 
+// callback opens the port for the answer: the configured one, or the one that the
+// client is registered with. If that is taken, so that the client must be another
+// one, the client that is returned is nil.
+func (a *account) callback(ctx context.Context, client *registration, state string) (*callback, *registration, error) {
+	port := strconv.Itoa(a.login.CallbackPort)
+	foreign := func() { a.say("an answer with a wrong state came and was not used: waiting for the right one") }
+	if client == nil || client.Redirect == "" || port != "0" {
+		if client != nil && client.Redirect != "" && client.port() != port {
+			client = nil
+		}
+		back, err := newCallback(ctx, port, state, foreign)
+		return back, client, err
+	}
+	if back, err := newCallback(ctx, client.port(), state, foreign); err == nil {
+		return back, client, nil
+	}
+	back, err := newCallback(ctx, port, state, foreign)
+	return back, nil, err
+}
+
+// alone gets a token for the client itself.
+func (a *account) alone(ctx context.Context, w *want, old *entry) (*entry, error) {
+	s, err := a.web.discover(ctx, a.endpoint, w.challenge)
+	if err != nil {
+		return nil, err
+	}
+	e := a.entry(s, scopesToAsk(s, w, old))
+	e.use(a.given(&s.issuer))
+	options := []oauth2.AuthCodeOption{oauth2.SetAuthURLParam("grant_type", "client_credentials"), oauth2.SetAuthURLParam("resource", s.resource)}
+	if len(e.Scopes) > 0 {
+		options = append(options, oauth2.SetAuthURLParam("scope", strings.Join(e.Scopes, " ")))
+	}
+	token, err := e.client().Exchange(context.WithValue(ctx, oauth2.HTTPClient, a.web.client), "", options...)
+	if err != nil {
+		return nil, fmt.Errorf("get a token as the client %q: %w", e.ClientID, plainly(err))
+	}
+	return e, e.take(token, e.Scopes)
+}
+
+// entry returns a login without tokens.
+func (a *account) entry(s *site, scopes []string) *entry {
+	return &entry{
+		URL: a.endpoint, Resource: s.resource, Issuer: s.issuer.Issuer, TokenURL: s.issuer.TokenURL, RevokeURL: s.issuer.RevocationURL,
+		Configured: a.login.ClientID, Machine: a.login.Machine, Scopes: scopes,
+	}
+}
+
 // scopesToAsk are those of the challenge, or the server's baseline without one,
-// and what was granted before: a step up must not take anything away. With
-// offline_access, where the issuer has it, comes a refresh token.
+// and what was granted before: a step up must not take anything away.
 func scopesToAsk(s *site, w *want, old *entry) []string {
 	ask := w.challenge.scopes()
 	if len(ask) == 0 {
-		ask = slices.Clone(s.scopes)
+		ask = s.scopes
 	}
 	if w.raise && old != nil {
-		ask = append(ask, old.Scopes...)
+		return union(ask, old.Scopes...)
 	}
-	if len(ask) > 0 && slices.Contains(s.issuer.Scopes, "offline_access") {
-		ask = append(ask, "offline_access")
-	}
-	slices.Sort(ask)
-	return slices.Compact(ask)
+	return union(ask)
 }
 
-// identify finds the client to log in with: the one that was given, or one that
-// is registered for this login.
-func (a *account) identify(ctx context.Context, e *entry, s *site, redirect string) error {
-	e.AuthStyle = oauth2.AuthStyleInParams
-	id := a.login.ClientID
-	document := strings.HasPrefix(id, "https://")
-	if id != "" && (!document || s.issuer.ClientDocuments) {
-		e.ClientID = id
-		return nil
-	}
-	if s.issuer.RegistrationURL == "" {
-		if document {
-			return fmt.Errorf("authorization server %s: it takes no client-id metadata documents: register a client there and give its id with --client-id", s.issuer.Issuer)
-		}
-		return fmt.Errorf("authorization server %s: it takes no registrations: register a client there and give its id with --client-id", s.issuer.Issuer)
-	}
-	r, err := a.web.register(ctx, s.issuer.RegistrationURL, redirect)
-	if err != nil {
-		return err
-	}
-	e.ClientID, e.ClientSecret, e.AuthStyle = r.ID, r.Secret, r.style()
-	return nil
+// union sorts scopes and drops those that are there twice.
+func union(a []string, b ...string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // show tells the user what to do. The URL stands alone on its line, so that it can

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -24,66 +25,128 @@ type authority struct {
 	codes  map[string]string // scope by code
 	tokens map[string]string // scope by access token
 	update chan struct{}     // makes the server tell of an update
+
+	// Set before the first request, or under mu.
+	metadata map[string]any     // members of the metadata, in place of the usual ones; nil leaves one out
+	resource string             // what the server calls itself, "" is its URL
+	redirect func(q url.Values) // changes the answer that the browser takes back
+	register map[string]any     // members of the answer to a registration
+	refuse   string             // code with which the token endpoint refuses
+	secret   string             // that clients must show at the token endpoint, "" is none
+	forms    []url.Values       // of the token endpoint, in order
+	styles   []string           // how the client showed who it is there
+	asked    []url.Values       // queries of the login page, in order
+	clients  []string           // that are registered, in order
+	unknown  map[string]bool    // clients that are not known any more
+	headers  []http.Header      // of what came to any endpoint of the authorization server
 }
 
 const metaPath = "/.well-known/oauth-protected-resource/mcp"
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{codes: map[string]string{}, tokens: map[string]string{}, update: make(chan struct{})}
+	a := &authority{codes: map[string]string{}, tokens: map[string]string{}, update: make(chan struct{}), unknown: map[string]bool{}}
 	mux := http.NewServeMux()
 	reply := func(w http.ResponseWriter, v any) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(v)
 	}
 	mux.HandleFunc(metaPath, func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{"resource": a.URL + "/mcp", "authorization_servers": []string{a.URL}, "scopes_supported": []string{"reason", "code"}})
+		name := a.URL + "/mcp"
+		if a.resource != "" {
+			name = a.resource
+		}
+		reply(w, map[string]any{"resource": name, "authorization_servers": []string{a.URL}, "scopes_supported": []string{"reason", "code"}})
 	})
 	mux.HandleFunc("/.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{
+		m := map[string]any{
 			"issuer": a.URL, "authorization_endpoint": a.URL + "/authorize", "token_endpoint": a.URL + "/token", "registration_endpoint": a.URL + "/register",
 			"response_types_supported": []string{"code"}, "code_challenge_methods_supported": []string{"S256"},
 			"grant_types_supported": []string{"authorization_code", "refresh_token"}, "token_endpoint_auth_methods_supported": []string{"none"},
-		})
+			"authorization_response_iss_parameter_supported": true,
+		}
+		for key, v := range a.metadata {
+			m[key] = v
+			if v == nil {
+				delete(m, key)
+			}
+		}
+		reply(w, m)
 	})
 	mux.HandleFunc("/register", func(w http.ResponseWriter, r *http.Request) {
 		var in map[string]any
 		_ = json.NewDecoder(r.Body).Decode(&in)
-		in["client_id"] = "client"
+		a.mu.Lock()
+		in["client_id"] = fmt.Sprintf("client%d", len(a.clients))
+		a.clients = append(a.clients, in["client_id"].(string))
+		a.headers = append(a.headers, r.Header)
+		maps.Copy(in, a.register)
+		a.mu.Unlock()
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(in)
 	})
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" || q.Get("resource") != a.URL+"/mcp" {
+		if q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" || q.Get("resource") != a.URL+"/mcp" && a.resource == "" {
 			http.Error(w, "no PKCE, or no resource", http.StatusBadRequest)
 			return
 		}
 		a.mu.Lock()
 		code := fmt.Sprintf("code%d", len(a.grants))
 		a.grants = append(a.grants, q.Get("scope"))
+		a.asked = append(a.asked, q)
 		a.codes[code] = q.Get("scope")
 		a.mu.Unlock()
-		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {a.URL}}.Encode(), http.StatusFound)
-	})
-	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		scope, ok := a.codes[r.FormValue("code")]
-		if !ok || r.FormValue("code_verifier") == "" {
-			w.WriteHeader(http.StatusBadRequest)
-			reply(w, map[string]string{"error": "invalid_grant"})
-			return
+		back := url.Values{"code": {code}, "state": {q.Get("state")}, "iss": {a.URL}}
+		if a.redirect != nil {
+			a.redirect(back)
 		}
-		token := fmt.Sprintf("token%d", len(a.tokens))
-		a.tokens[token] = scope
-		reply(w, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": scope, "refresh_token": "r"})
+		http.Redirect(w, r, q.Get("redirect_uri")+"?"+back.Encode(), http.StatusFound)
 	})
+	mux.HandleFunc("/token", a.token)
 	mux.HandleFunc("/mcp", a.mcp)
 	a.Server = httptest.NewServer(mux)
 	t.Cleanup(a.Close)
 	return a
+}
+
+// token is the token endpoint.
+func (a *authority) token(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id, secret, basic := r.BasicAuth()
+	style := "none"
+	if basic {
+		style = "basic"
+	} else if id, secret = r.FormValue("client_id"), r.FormValue("client_secret"); secret != "" {
+		style = "post"
+	}
+	_ = r.ParseForm()
+	a.forms, a.styles, a.headers = append(a.forms, r.PostForm), append(a.styles, style), append(a.headers, r.Header)
+	w.Header().Set("Content-Type", "application/json")
+	scope, ok := a.codes[r.FormValue("code")]
+	ok = ok && r.FormValue("code_verifier") != ""
+	if r.FormValue("grant_type") == "client_credentials" {
+		scope, ok = r.FormValue("scope"), true
+	}
+	why := ""
+	switch {
+	case a.refuse != "":
+		why = a.refuse
+	case a.unknown[id] || secret != a.secret:
+		why = "invalid_client"
+	case !ok:
+		why = "invalid_grant"
+	}
+	if why != "" {
+		w.WriteHeader(http.StatusBadRequest)
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": why, "error_description": "for a test"})
+		return
+	}
+	token := fmt.Sprintf("token%d", len(a.tokens))
+	a.tokens[token] = scope
+	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600, "scope": scope, "refresh_token": "r"})
 }
 
 func (a *authority) mcp(w http.ResponseWriter, r *http.Request) {

@@ -51,7 +51,7 @@ func TestStreamWithoutAnswer(t *testing.T) {
 		}
 	})
 	got := exchange(t, f, `{"jsonrpc":"2.0","id":9,"method":"m"}`)
-	if len(got) != 2 || got[1] != `{"jsonrpc":"2.0","id":9,"error":{"code":-32603,"message":"the stream broke before the answer was there"}}` {
+	if len(got) != 2 || got[1] != `{"jsonrpc":"2.0","id":9,"error":{"code":-32603,"message":"the stream broke before the answer was there: the call may have been carried out"}}` {
 		t.Errorf("%q", got)
 	}
 	if got = exchange(t, f, `{"jsonrpc":"2.0","id":9,"method":"failing"}`); len(got) != 2 || !strings.Contains(got[1], `"code":1`) {

@@ -3,7 +3,7 @@ package bridge
 import (
 	"context"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 )
 
@@ -13,72 +13,96 @@ const (
 	firstPause = 500 * time.Millisecond
 	mostPause  = 30 * time.Second
 	steady     = 10 * time.Second
+	standWait  = time.Second
 )
 
 // listen keeps the standing stream of the older revisions open, on which the
 // server tells what belongs to no call, such as updates of resources. It ends with
 // ctx, with its transport session, or when hangUp is called. A session that
-// follows replaces it. The owner is read.
+// follows replaces it. listen returns when the server has answered, or after
+// standWait: what the server asks the host in the next call may come on this stream,
+// and many servers lose it if the stream is not there yet.
 func (b *bridge) listen(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+	stream, cancel := context.WithCancel(ctx)
 	b.mu.Lock()
 	session, version, before := b.session, b.version, b.hangUp
 	b.hangUp = cancel
+	over := b.landing || session == ""
 	b.mu.Unlock()
 	if before != nil {
 		before()
 	}
-	if session == "" {
+	if over {
 		cancel()
 		return
 	}
+	answered := make(chan struct{})
+	stands := sync.OnceFunc(func() { close(answered) })
 	b.wg.Go(func() {
 		defer cancel()
-		pause := firstPause
+		defer stands()
+		c, pause := &cursor{}, firstPause
+		stood := false // the server took the session for good once
 		for {
 			began := time.Now()
-			if !b.follow(ctx, session, version) {
+			status := b.follow(stream, c, session, version, stands)
+			switch {
+			case stream.Err() != nil:
+				return
+			case status == http.StatusOK:
+				stood = true
+			case status == http.StatusNotFound && stood:
+				if err := b.renew(stream, ctx, session); err != nil && stream.Err() == nil {
+					b.say("no updates any more: the transport session is over and could not be opened again: %v", err)
+				}
+				return
+			case status == http.StatusBadRequest && c.last != "":
+				c = &cursor{} // the server has forgotten that event
+			case !again(status):
 				return
 			}
 			if time.Since(began) >= steady {
 				pause = firstPause
 			}
-			t := time.NewTimer(pause)
-			select {
-			case <-ctx.Done():
-				t.Stop()
+			if !rest(stream, max(pause, c.retry)) {
 				return
-			case <-t.C:
 			}
 			pause = min(2*pause, mostPause)
 		}
 	})
+	t := time.NewTimer(standWait)
+	defer t.Stop()
+	select {
+	case <-answered:
+	case <-t.C:
+	case <-stream.Done():
+	}
 }
 
-// follow copies one stream until it ends, and reports whether another one may be
-// worth a try. A server that has no such stream says so with 405, and one whose
-// session is over with 404.
-func (b *bridge) follow(ctx context.Context, session, version string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.cfg.URL, http.NoBody)
+// again reports whether another stream may be worth a try. A server that has no
+// such stream says so with 405, and one whose session is over with 404.
+func again(status int) bool {
+	return status == 0 || status == http.StatusUnauthorized || status == http.StatusTooManyRequests || status >= 500
+}
+
+// follow copies one stream until it ends, and returns the status that the server
+// answered with, 0 if there was none. It calls stands once the server has answered.
+func (b *bridge) follow(ctx context.Context, c *cursor, session, version string, stands func()) int {
+	resp, err := b.get(ctx, ctx, c, session, version)
+	stands()
 	if err != nil {
-		return false
-	}
-	req.Header.Set("Accept", "text/event-stream")
-	req.Header.Set("Mcp-Session-Id", session)
-	if version != "" {
-		req.Header.Set("Mcp-Protocol-Version", version)
-	}
-	resp, err := b.authorized(ctx, req, true)
-	if err != nil {
-		return ctx.Err() == nil
+		return 0
 	}
 	defer resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusOK && strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream"):
-		_, _ = b.events(resp.Body) // however it ends, it is opened again
-	case resp.StatusCode == http.StatusUnauthorized || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode >= 500:
-	default:
-		return false
+	if !isStream(resp) {
+		if resp.StatusCode == http.StatusOK {
+			return http.StatusMethodNotAllowed // 200 with something else is as good as none
+		}
+		return resp.StatusCode
 	}
-	return ctx.Err() == nil
+	if c.last != "" {
+		c.again()
+	}
+	_, _ = c.events(resp.Body, b.cfg.MaxLine*eventOverhead, b.deliver(&envelope{})) // however it ends, it is opened again
+	return http.StatusOK
 }
