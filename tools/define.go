@@ -24,7 +24,7 @@ func Define[In, Out any](spec Spec, fn func(ctx context.Context, c *Call, in In)
 	}
 	return &tool[In, Out]{
 		spec: spec, plan: p, fn: fn,
-		in: inputSchema(p), out: outputSchema(reflect.TypeFor[Out]()),
+		in: inputSchema(p, spec.Plain), out: outputSchema(reflect.TypeFor[Out]()),
 	}
 }
 

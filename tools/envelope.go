@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/internal/fault"
@@ -29,6 +30,8 @@ type Envelope struct {
 	Warnings      []Warning       `json:"warnings,omitempty"`
 	Next          []Next          `json:"next,omitempty"`
 	Resource      string          `json:"resource,omitempty"`
+
+	flat bool // see Spec.Flat
 }
 
 // Budget says what a computation used, what it was allowed, and which limit
@@ -69,7 +72,7 @@ func (c *Call) Envelope(s *Spec, result json.RawMessage, err error) *Envelope {
 		e.SessionID, e.Version = string(h.ID()), new(h.Version())
 		e.ExpiresAt = new(h.Expires().UTC().Truncate(time.Second))
 	}
-	e.Result, e.Next, e.Resource = result, c.next, c.resource
+	e.Result, e.Next, e.Resource, e.flat = result, c.next, c.resource, s.Flat
 	e.Basis, e.Method, e.Source = c.basis, c.method, c.source
 	if e.Basis == "" {
 		e.Basis = Computed
@@ -115,6 +118,15 @@ func failure(s *Spec, err error) *Failure {
 
 // Encode writes the envelope as compact JSON without HTML escapes.
 func (e *Envelope) Encode() ([]byte, error) {
+	if n := len(e.Result); e.flat && n > len("{}") && e.Result[0] == '{' {
+		rest := *e
+		rest.flat, rest.Result = false, nil
+		b, err := rest.Encode()
+		if err != nil {
+			return nil, err
+		}
+		return slices.Concat(e.Result[:n-1], []byte{','}, b[1:]), nil
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

@@ -152,6 +152,17 @@ func (f *Facade) Effect() Effect {
 	return strongest
 }
 
+// Hints returns what is true of every operation of the tool.
+func (f *Facade) Hints() Hints {
+	all := Hints{ReadOnly: true, Idempotent: true}
+	for _, t := range f.registry.all {
+		h := t.Spec().Hints()
+		all.ReadOnly, all.Idempotent = all.ReadOnly && h.ReadOnly, all.Idempotent && h.Idempotent
+		all.Destructive = all.Destructive || h.Destructive
+	}
+	return all
+}
+
 func (f *Facade) operations() []string {
 	if f.describe == nil {
 		return f.registry.Names()
@@ -170,7 +181,7 @@ func (f *Facade) outputSchema() json.RawMessage {
 		if i > 0 {
 			w.WriteByte(',')
 		}
-		w.Write(t.OutputSchema())
+		w.outline(t.OutputSchema())
 	}
 	w.WriteString(`]}},"required":["operation"]}`)
 	return w.Bytes()
@@ -192,23 +203,6 @@ func (f *Facade) inputSchema() json.RawMessage {
 	var w schemaWriter
 	w.plan(&plan{kind: kindStruct, fields: fields}, nil)
 	return w.Bytes()
-}
-
-// anyOf joins the input schemas of tools.
-func anyOf(all []Tool) json.RawMessage {
-	if len(all) == 1 {
-		return all[0].InputSchema()
-	}
-	var b bytes.Buffer
-	b.WriteString(`{"type":"object","anyOf":[`)
-	for i, t := range all {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.Write(t.InputSchema())
-	}
-	b.WriteString("]}")
-	return b.Bytes()
 }
 
 // Operation returns the tool that arguments name, without looking at the rest
@@ -310,6 +304,18 @@ func (f *Facade) unknown(name string) error {
 		expected = fmt.Sprintf("%s (did you mean %s?)", expected, near)
 	}
 	return &BadArguments{Code: "unknown_operation", Issues: []Issue{{Path: "arguments.operation", Expected: expected, Got: clip(name)}}}
+}
+
+// Named returns the request of a tool that is called by its own name: its session
+// is its argument sessionId. The text must have passed jsonscan.Check.
+func Named(t Tool, arguments json.RawMessage) *Request {
+	r := &Request{Tool: t, Parameters: arguments}
+	for key, value := range jsonscan.Members(unwrap(bytes.TrimSpace(arguments), '{')) {
+		if string(key) == "sessionId" {
+			r.SessionID = jsonscan.String(value)
+		}
+	}
+	return r
 }
 
 // Start copies the request into c.

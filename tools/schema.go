@@ -62,7 +62,11 @@ func (w *schemaWriter) plan(p *plan, f *field) {
 	case kindMap:
 		text("type", "object")
 		w.key(&first, "additionalProperties")
-		w.plan(p.elem, nil)
+		if p.elem.kind == kindAny {
+			w.WriteString("true")
+		} else {
+			w.plan(p.elem, nil)
+		}
 	case kindStruct:
 		text("type", "object")
 		w.key(&first, "properties")
@@ -118,9 +122,13 @@ func required(fields []field) []string {
 	return names
 }
 
-// inputSchema describes an object of p's fields and the common ones.
-func inputSchema(p *plan) json.RawMessage {
-	all := &plan{kind: kindStruct, fields: append(append([]field(nil), p.fields...), uncommon(p)...)}
+// inputSchema describes an object of p's fields and, unless it is plain, the
+// common ones.
+func inputSchema(p *plan, plain bool) json.RawMessage {
+	all := &plan{kind: kindStruct, fields: p.fields}
+	if !plain {
+		all.fields = append(append([]field(nil), p.fields...), uncommon(p)...)
+	}
 	var w schemaWriter
 	w.plan(all, nil)
 	return w.Bytes()

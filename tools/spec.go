@@ -39,8 +39,21 @@ type Spec struct {
 	Lane   work.Lane    // work.Inline takes microseconds and never waits
 	Effect Effect
 
-	// Stateless tools neither need nor mint a reasoning session.
+	// Removes tools can also take away or replace what the caller stored, by an
+	// action of theirs. What Deletes does so anyway.
+	Removes bool
+
+	// Stateless tools neither need nor mint a reasoning session. One that is not, and
+	// is called by its own name, takes the session's handle as its argument sessionId.
 	Stateless bool
+
+	// Plain tools take neither a seed nor a budget: their schema does not show the
+	// common parameters, which every client would pay for with each list of tools.
+	Plain bool
+
+	// Flat results are told as another server tells them: their members stand beside
+	// those of the envelope, which has no "result". They must share no name.
+	Flat bool
 
 	// Asks tools may ask their client something: their deadline leaves time for
 	// people to answer. See Call.Ask.
@@ -69,4 +82,20 @@ type Tool interface {
 	// Invoke decodes parameters, runs the tool and returns the result as JSON.
 	// A bad argument is a *BadArguments, every other failure a fault.
 	Invoke(ctx context.Context, c *Call, parameters json.RawMessage) (json.RawMessage, error)
+}
+
+// Hints is what hosts are told of a tool's effect, to decide whether to ask the
+// user.
+type Hints struct {
+	ReadOnly    bool `json:"readOnlyHint"`
+	Destructive bool `json:"destructiveHint"` // not only adds
+	Idempotent  bool `json:"idempotentHint"`  // the same call again changes nothing more
+	OpenWorld   bool `json:"openWorldHint"`   // never: nothing outside the server is touched
+}
+
+// Hints returns what is true of every call of the tool.
+func (s *Spec) Hints() Hints {
+	return Hints{
+		ReadOnly: s.Effect == ReadOnly, Destructive: s.Effect == Deletes || s.Removes, Idempotent: s.Effect != Mutates,
+	}
 }

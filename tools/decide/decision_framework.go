@@ -109,7 +109,7 @@ type Output struct {
 var DecisionFramework = tools.Define(tools.Spec{
 	Name: "decision_framework", Family: "decide", Title: "Decision analysis",
 	Summary: "Ranks options by weighted criteria, TOPSIS, AHP, expected utility or rules for uncertainty, and tells what would change the answer.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "weighted sum", Source: "Fishburn 1967",
 	Examples: []tools.Example{
 		{Title: "Weigh two offers by quality and cost", Arguments: `{"operation":"decision_framework","prompt":"Which supplier?","parameters":{"analysisType":"multi-criteria","options":[{"name":"A","attributes":{"quality":8,"cost":120}},{"name":"B","attributes":{"quality":6,"cost":90}}],"criteria":[{"name":"quality","weight":2,"type":"maximize"},{"name":"cost","weight":1,"type":"minimize"}]}}`},

@@ -116,7 +116,7 @@ type BeamEntry struct {
 var Beam = tools.Define(tools.Spec{
 	Name: "beam_search", Family: "search", Title: "Beam search",
 	Summary: "Keeps the best few paths of each generation: of steps that you propose and score (ask and tell), or of a problem you state.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "Beam search", Source: "Lowerre 1976",
 	Examples: []tools.Example{
 		{Title: "Start a beam with scored first steps", Arguments: `{"operation":"beam_search","prompt":"","parameters":{"root":"How should the service store sessions?","beamWidth":2,"candidates":["in memory","in a file","in a database"],"scores":[0.4,0.7,0.6]}}`},

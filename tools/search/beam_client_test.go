@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +104,8 @@ func (d *desk) refused(path, want, operation, format string, args ...any) {
 		d.Errorf("%s: got %v, want bad arguments", text, err)
 	case bad.Issues[0].Path != path || !strings.Contains(bad.Error(), want):
 		d.Errorf("%s: got %+v, want %s: %q", text, bad.Issues, path, want)
+	case slices.ContainsFunc(bad.Issues, func(is tools.Issue) bool { return is.Expected == "" }):
+		d.Errorf("%s: got %+v, which does not say what would be right", text, bad.Issues)
 	case e.Error == nil || len(e.Error.Example) == 0:
 		d.Errorf("%s: the failure has no example", text)
 	}

@@ -124,7 +124,7 @@ type GoTEntry struct {
 var GraphOfThought = tools.Define(tools.Spec{
 	Name: "graph_of_thought", Family: "search", Title: "Graph of thoughts",
 	Summary: "Carries out a plan of operations (generate, aggregate, refine, score, keep the best, validate) on thoughts that you write, and analyses their graph.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "Graph of thoughts", Source: "Besta et al. 2023",
 	Examples: []tools.Example{
 		{Title: "Examine a graph of your own", Arguments: `{"operation":"graph_of_thought","prompt":"","parameters":{"nodes":[{"id":"rain","content":"It will rain.","type":"hypothesis"},{"id":"clouds","content":"Clouds gather.","type":"evidence"},{"id":"dry","content":"It stays dry."}],"edges":[{"from":"clouds","to":"rain","type":"supports","weight":0.8},{"from":"rain","to":"dry","type":"contradicts"}]}}`},

@@ -109,7 +109,7 @@ type MCTSEntry struct {
 var MCTS = tools.Define(tools.Spec{
 	Name: "mcts", Family: "search", Title: "Monte Carlo tree search",
 	Summary: "Searches a decision tree by sampling: one that you grow by proposing and valuing nodes (ask and tell), or that of a problem you state.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "UCT", Source: "Kocsis & Szepesvári 2006",
 	Examples: []tools.Example{
 		{Title: "Start a tree of your own", Arguments: `{"operation":"mcts","prompt":"","parameters":{"action":"start","root":"How should the service store sessions?","candidates":["in memory",{"content":"in a file","prior":0.5}]}}`},

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/reason/budget"
 	"github.com/lyceum-mcp/lyceum/internal/reason/mcts"
 	"github.com/lyceum-mcp/lyceum/internal/reason/problem"
@@ -131,7 +130,7 @@ func (in *MCTSInput) model() (m problem.Model, path string, err error) {
 	case "game24":
 		path = "parameters.numbers"
 		if m, err = tot.Game24(in.Numbers, in.Target); err != nil {
-			return nil, path, tools.Badf(path, "%s", fault.From(err).Public)
+			return nil, path, mctsFlaws(problem.Sentence(path, err), path)
 		}
 		return m, path, nil
 	}

@@ -113,7 +113,7 @@ type PDREntry struct {
 var PDR = tools.Define(tools.Spec{
 	Name: "pdr_reasoning", Family: "search", Title: "Progressive deep reasoning",
 	Summary: "Guides a research in rounds: you scan for subjects and deepen them; clusters, the selection, gaps and when to stop are computed.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "Progressive deepening", Source: "Blondel et al. 2008; Carbonell & Goldstein 1998",
 	Examples: []tools.Example{
 		{Title: "Start a research with scored subjects", Arguments: `{"operation":"pdr_reasoning","prompt":"","parameters":{"question":"Why do sessions get lost?","subjects":[{"id":"ttl","content":"sessions end by idle time","score":0.9},{"id":"evict","content":"sessions end when memory is full","score":0.7},{"id":"proxy","content":"the proxy drops the header","type":"question","score":0.8}]}}`},

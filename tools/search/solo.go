@@ -87,7 +87,7 @@ func (in *Solo) pose(options ...string) (posed, error) {
 			target = *in.Target
 		}
 		if p.model, err = tot.Game24(in.Numbers, target); err != nil {
-			err = tools.Badf("parameters.numbers", "%s", fault.From(err).Public)
+			err = flaws(problem.Sentence("numbers", err), inParameters)
 		}
 	default:
 		of := problem.Parameters{

@@ -117,7 +117,7 @@ type ToTEntry struct {
 var TreeOfThought = tools.Define(tools.Spec{
 	Name: "tree_of_thought", Family: "search", Title: "Tree of thoughts",
 	Summary: "Searches a tree of thoughts that you propose and judge, breadth-first, depth-first, best-first or A*; solves problems that you state, and the Game of 24.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "Tree of thoughts", Source: "Yao et al. 2023",
 	Examples: []tools.Example{
 		{Title: "Start a tree with judged first thoughts", Arguments: `{"operation":"tree_of_thought","prompt":"","parameters":{"root":"How can the report be out by Friday?","breadth":2,"branches":["cut a chapter","ask for help","work at night"],"evaluations":[0.6,0.8,0.2]}}`},

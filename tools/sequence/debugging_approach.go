@@ -168,7 +168,7 @@ type DebugEntry struct {
 var Debugging = tools.Define(tools.Spec{
 	Name: debugging, Family: "sequence", Title: "Debugging approach",
 	Summary: "Says which test of a failing system to make next, and where the fault is: bisection, delta debugging, cause elimination, slices, spectra, fault trees.",
-	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true,
 	Method: "binary search", Source: "Knuth 1973, §6.2.1",
 	Examples: []tools.Example{
 		{Title: "Find the first bad build of a thousand", Arguments: `{"operation":"debugging_approach","prompt":"the export is empty","parameters":{"approach":"binary_search","first":1,"last":1000}}`},

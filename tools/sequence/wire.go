@@ -22,9 +22,14 @@ type WireInput struct {
 	BranchFromThought int    `json:"branchFromThought" min:"0" doc:"Branching point thought number"`
 	BranchID          string `json:"branchId" maxLen:"64" doc:"Branch identifier"`
 	NeedsMoreThoughts bool   `json:"needsMoreThoughts" doc:"If more thoughts are needed"`
+
+	// Not of the reference, which has one history for everybody. It is read where the
+	// session is taken.
+	SessionID string `json:"sessionId" maxLen:"128" doc:"Handle that the result before returned; needed to go on where the connection has no session"`
 }
 
-// WireOutput is its structured output, field by field.
+// WireOutput is its structured output, field by field; the result has it at the
+// top, where the reference does, and members of the envelope beside it.
 type WireOutput struct {
 	ThoughtNumber        int      `json:"thoughtNumber"`
 	TotalThoughts        int      `json:"totalThoughts"`
@@ -41,7 +46,7 @@ type WireOutput struct {
 var Compat = tools.Define(tools.Spec{
 	Name: "sequentialthinking", Family: "sequence", Title: "Sequential Thinking",
 	Summary: "Records one step of a chain of thoughts that can revise, branch and grow; the session keeps and checks it.",
-	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.Mutates, Plain: true, Flat: true,
 	Method: method, Source: source,
 	Examples: []tools.Example{{
 		Title:     "The first thought of three",

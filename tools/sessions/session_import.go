@@ -23,7 +23,7 @@ func NewImport(known ...session.SlotType) tools.Tool {
 	return tools.Define(tools.Spec{
 		Name: "session_import", Family: "sessions", Title: "Import a session",
 		Summary: "Brings a document of session_export into the session, whole or not at all, and reports what was created, replaced and given a new id.",
-		Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, // a large document takes many milliseconds
+		Scope:   policy.Reason, Lane: work.Interactive, Effect: tools.Mutates, Removes: true, // a large document takes many milliseconds
 		Method: "SHA-256 over canonical JSON", Source: "RFC 8785 (2020); FIPS 180-4 (2015)",
 		Examples: []tools.Example{
 			{Title: "See what an import would do", Arguments: `{"operation":"session_import","parameters":{"dryRun":true,"document":` + emptyDocument + `}}`},

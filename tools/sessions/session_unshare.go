@@ -13,7 +13,7 @@ import (
 var Unshare = tools.Define(tools.Spec{
 	Name: "session_unshare", Family: "sessions", Title: "Stop sharing a session",
 	Summary: "Takes back a grant of session_share at once: calls of the grantee that are computing commit nothing.",
-	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.Mutates,
+	Scope:   policy.Reason, Lane: work.Inline, Effect: tools.Mutates, Removes: true,
 	Method: "access list of the session",
 	Examples: []tools.Example{
 		{Title: "Take a grant back", Arguments: `{"operation":"session_unshare","parameters":{"subject":"bob"}}`},

@@ -95,10 +95,20 @@ func (p *Parameters) Build(domain string, discount float64) (m Model, main strin
 	default:
 		return nil, "domain", Flaws{{"domain", fmt.Sprintf("%.40q", domain), "one of " + strings.Join(Domains(), ", ")}}
 	}
-	if e := fault.From(err); err != nil && !isFlaws(err) {
-		err = Flaws{{main, e.Public, ""}}
+	if err != nil && !isFlaws(err) {
+		err = Sentence(main, err)
 	}
 	return m, main, err
+}
+
+// Sentence makes a flaw at path of an error of kind fault.Invalid that says "what
+// was found; expected what would be right".
+func Sentence(path string, err error) Flaws {
+	found, expected, ok := strings.Cut(fault.From(err).Public, "; expected ")
+	if !ok {
+		return Flaws{{path, found, "something else"}}
+	}
+	return Flaws{{path, found, expected}}
 }
 
 // Domains returns the names of the built-in problems.

@@ -54,7 +54,7 @@ func TicTacToe(board string) (Model, error) {
 	case d != 0 && d != 1:
 		return nil, fault.Newf(fault.Invalid, "the board has %d X and %d O; expected as many, or one X more", marks[1], marks[2])
 	case x && (o || d == 0), o && d == 1:
-		return nil, fault.Newf(fault.Invalid, "no game reaches this board: play ends with the first three in a row")
+		return nil, fault.Newf(fault.Invalid, "a board that no game reaches; expected one where play ended with the first three in a row")
 	default:
 		m.start[cellMover] = float64(1 + d)
 	}
