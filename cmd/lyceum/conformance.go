@@ -88,6 +88,15 @@ func contentFixtures() []tools.Tool {
 		fixture("json_schema_2020_12_tool", "Tool with JSON Schema 2020-12 features", schema2020, false, ok),
 		fixture("test_custom_header", "Has an argument that comes in a header too.",
 			`{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}},"additionalProperties":false}`, false, ok),
+		fixture("test_reconnection", "Loses its connection and is resumed.", noArguments, false, func(ctx context.Context, c *tools.Call, _ json.RawMessage) (*tools.NativeResult, error) {
+			if line, ok := c.Line.(interface{ Disconnect() }); ok {
+				line.Disconnect()
+			}
+			if err := idle(ctx, c, 200*time.Millisecond); err != nil {
+				return nil, err
+			}
+			return says("Reconnection test completed"), nil
+		}),
 	}
 }
 

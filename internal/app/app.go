@@ -198,7 +198,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Scheduler: a.scheduler, Jobs: a.jobs, Budgets: a.limits, Policy: a.policy, Audit: a.audit, Watch: a.watcher, Log: a.log, Tracer: tel.TracerProvider(), Meter: tel.MeterProvider(), Forbid: middleware.Forbid(metadata),
 	}, mcpserve.Config{
 		Version: build.Version(), KeepAlive: cfg.HTTP.Keepalive, WriteTimeout: cfg.HTTP.WriteTimeout, CallTimeout: cfg.Work.CallTimeout, InlineLimit: cfg.Jobs.InlineLimit,
-		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, TransportDefault: s.TransportDefault,
+		MaxOutputBytes: int(cfg.Tools.MaxOutputBytes), MaxStreamsPerUser: cfg.HTTP.MaxStreamsPerOwner, MaxSubscriptions: cfg.HTTP.MaxSubscriptionsPerOwner, ResumeWindow: cfg.HTTP.ResumeWindow, TransportDefault: s.TransportDefault,
 		Surface: cfg.Tools.Surface,
 		Limits:  budget.Limits{Time: time.Duration(cfg.Tools.MaxMillis) * time.Millisecond, Steps: cfg.Tools.MaxSteps, Nodes: cfg.Tools.MaxNodes},
 	})

@@ -93,6 +93,8 @@ type HTTP struct {
 	MaxConnections           int            `key:"max_connections" default:"16384" min:"0" max:"1000000" doc:"open connections of a listener; one more is answered with 503; 0 is no bound"`
 	MaxConnectionsPerAddress int            `key:"max_connections_per_address" default:"2048" min:"0" max:"1000000" doc:"open connections of one address (a /64 of IPv6), trusted proxies excepted; 0 is no bound"`
 	MaxStreamsPerOwner       int            `key:"max_streams_per_owner" default:"16" min:"1" max:"100000" doc:"event streams that one owner may hold open"`
+	MaxSubscriptionsPerOwner int            `key:"max_subscriptions_per_owner" default:"256" min:"1" max:"100000" doc:"URIs of resources that one owner may be told of changes of"`
+	ResumeWindow             time.Duration  `key:"resume_window" default:"1m" min:"0s" max:"1h" doc:"an event stream of a revision before 2026-07-28 can be resumed this long after its end; 0 is never, and then no event has an id"`
 }
 
 // Sessions bounds reasoning sessions.

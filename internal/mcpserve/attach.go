@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lyceum-mcp/lyceum/internal/fault"
 	"github.com/lyceum-mcp/lyceum/internal/job"
 	"github.com/lyceum-mcp/lyceum/tools"
 )
@@ -39,8 +40,11 @@ func (c *toolCall) attached(ctx context.Context) {
 // await waits for the job until the client is to wait no longer, and then leaves
 // it to its owner, or to nobody if its request was canceled.
 func (c *toolCall) await(ctx context.Context, h *job.Handle) {
-	limit := c.s.cfg.InlineLimit
-	lost := c.wakes()
+	until := time.Now().Add(c.s.cfg.InlineLimit)
+	limit, lost := c.s.cfg.InlineLimit, c.wakes()
+	if c.lost != nil && c.x.feeds != nil { // nothing wakes us when the connection is lost that a stream has moved to
+		limit = min(limit, keepRetry)
+	}
 	for {
 		if out, done := h.InlineUntil(ctx, limit, lost); done {
 			c.deliver(out)
@@ -55,17 +59,41 @@ func (c *toolCall) await(ctx context.Context, h *job.Handle) {
 			lost, limit = nil, keepRetry
 			continue
 		}
+		if c.patient(until) {
+			lost, limit = c.stillWakes(), min(keepRetry, time.Until(until))
+			continue
+		}
 		// Its id is told only once it is stored. Where that is not possible, the
 		// request waits on.
 		err := h.Keep()
 		if err == nil || c.s.draining.Load() {
-			c.detach(ctx, h, err)
+			c.detach(ctx, h, err, until)
 			return
 		}
 		c.s.Log.WarnContext(ctx, "a long call cannot be kept as a job", "tool", c.spec.Name, "job", h.ID(), "error", err)
 		c.line.decline(err)
 		lost, limit = nil, keepRetry
 	}
+}
+
+// patient reports whether the client of a stream that can be resumed, or may become
+// one, still reads it before its answer is due.
+func (c *toolCall) patient(until time.Time) bool {
+	if c.lost == nil || c.x.feeds == nil || !time.Now().Before(until) {
+		return false
+	}
+	if c.x.feed() == nil {
+		return c.lost.Err() == nil
+	}
+	return !c.x.adrift()
+}
+
+// stillWakes is wakes for a request whose connection may be lost already.
+func (c *toolCall) stillWakes() <-chan struct{} {
+	if c.lost.Err() != nil {
+		return nil
+	}
+	return c.lost.Done()
 }
 
 // deliver takes the outcome of a job that has ended; the task is ours again.
@@ -82,8 +110,10 @@ func (c *toolCall) deliver(out job.Outcome) {
 	}
 }
 
-// detach leaves the job to its owner, to whom the answer names it.
-func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error) {
+// detach leaves the job to its owner, to whom the answer names it. until is when the
+// answer is due.
+func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error, until time.Time) {
+	adrift := c.x.adrift()
 	c.task.keep()
 	c.goesOn(h.ID())
 	j := h.Detach()
@@ -96,8 +126,55 @@ func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error) {
 	if c.line.tasks {
 		c.body = c.created(j)
 	}
-	if c.lost != nil && c.lost.Err() != nil {
+	switch {
+	case adrift:
+		c.drift(ctx, j, until)
+	case c.lost != nil && c.lost.Err() != nil && c.x.feed() == nil:
 		c.linger(ctx, j)
+	}
+}
+
+// drift is linger for a stream that can be resumed. Who does so is answered with the
+// result, or, once the answer is due, with the job.
+func (c *toolCall) drift(ctx context.Context, j job.Job, until time.Time) {
+	for {
+		asked := time.Now()
+		now, err := c.s.Jobs.Wait(ctx, c.in.owner, j.ID, keepRetry)
+		switch {
+		case ctx.Err() != nil:
+			if errors.Is(context.Cause(ctx), errClientCanceled) {
+				_, _, _ = c.s.Jobs.Cancel(context.WithoutCancel(ctx), c.in.owner, j.ID) // it has ended meanwhile: fine
+			}
+			return
+		case err != nil: // it has expired
+			return
+		case now.State.Final():
+			c.landed(now)
+			return
+		case time.Since(asked) < keepRetry: // it is left for the next process
+			return
+		case !time.Now().Before(until) && !c.x.adrift():
+			return
+		}
+		c.line.hangUp()
+	}
+}
+
+// landed takes the result of a job that its owner knows already.
+func (c *toolCall) landed(j job.Job) {
+	c.detached = false
+	t := c.task
+	switch {
+	case j.State == job.Completed:
+		c.through = true
+		c.settle(j.Result, nil)
+	case j.State == job.Canceled:
+		c.fail(job.ErrCanceled)
+	case t.err != nil: // its run has returned, or never began
+		c.through = true
+		c.settle(t.envelope, t.err)
+	default:
+		c.fail(&fault.Error{Kind: fault.Unavailable, Code: j.Error.Code, Public: j.Error.Message})
 	}
 }
 

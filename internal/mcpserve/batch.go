@@ -73,7 +73,8 @@ func (s *Server) one(w *buffered, r *http.Request, in *incoming, item json.RawMe
 		s.reject(w, in.client, m.id, invalidRequest("initialize cannot be part of a batch"))
 	case m.meta.hasVersion:
 		s.reject(w, in.client, m.id, invalidRequest("a request of %s cannot be part of a batch", rev2026))
-	case m.method == "":
+	case m.method == "": // an answer to a request of ours
+		s.heard(r.Context(), id, m)
 	case m.notification():
 		s.notice(r.Context(), id, m)
 	default:

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/lyceum-mcp/lyceum/session"
@@ -58,7 +59,8 @@ func (s *sealer) open(o session.Owner, method, cursor string) ([]byte, bool) {
 
 // openWithin is open for what has at most limit characters.
 func (s *sealer) openWithin(o session.Owner, method, cursor string, limit int) ([]byte, bool) {
-	if len(cursor) > limit {
+	// The decoder would read past a line break, even a strict one.
+	if len(cursor) > limit || strings.ContainsAny(cursor, "\r\n") {
 		return nil, false
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(cursor)

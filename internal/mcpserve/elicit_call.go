@@ -1,6 +1,7 @@
 package mcpserve
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -96,14 +97,17 @@ func (s *Server) restoreLine(t *task, stored *storedLine) {
 // takeAnswer gives an answer to the request of ours that it is for. One that
 // comes too late, or for nothing, is taken and forgotten.
 func (s *Server) takeAnswer(w http.ResponseWriter, r *http.Request, in *incoming, m *message) {
-	if r.Header.Get(headerSession) != "" {
-		h, _, ok := s.needTransport(w, r, in)
-		if !ok {
-			return
-		}
-		defer h.Release()
-		found := isString(m.id) && s.asked.take(askKey{h.ID(), jsonscan.String(m.id)}, m)
-		s.Log.DebugContext(r.Context(), "answer", "found", found)
+	h, _, ok := s.negotiated(w, r, in, nil)
+	if !ok {
+		return
 	}
+	defer h.Release()
+	s.heard(r.Context(), h.ID(), m)
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// heard takes an answer that has come in a transport session.
+func (s *Server) heard(ctx context.Context, id session.ID, m *message) {
+	found := isString(m.id) && s.asked.take(askKey{id, jsonscan.String(m.id)}, m)
+	s.Log.DebugContext(ctx, "answer", "found", found)
 }

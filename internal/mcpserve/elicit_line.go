@@ -35,8 +35,8 @@ type callLine struct {
 	keep     func()
 	declined chan error    // has room for one: why it cannot be kept
 	open     atomic.Int32  // questions on the stream
-	gone     chan struct{} // closed when the stream is
-	hangUp   func()
+	gone     chan struct{} // closed when nobody can answer on the stream any more
+	shut     func()
 	reserved int // questions parked so far
 }
 
@@ -47,8 +47,28 @@ func (s *Server) newLine(x *exchange, capabilities json.RawMessage) *callLine {
 	}
 	l.want = sync.OnceFunc(func() { close(l.wanted) })
 	l.keep = sync.OnceFunc(func() { close(l.kept) })
-	l.hangUp = sync.OnceFunc(func() { close(l.gone) })
+	l.shut = sync.OnceFunc(func() { close(l.gone) })
+	if x != nil {
+		x.line = l
+	}
 	return l
+}
+
+// hangUp ends the questions on the stream of the request, whose connection is gone,
+// unless the client can still resume it.
+func (l *callLine) hangUp() {
+	if l.x == nil || !l.x.awaits() {
+		l.shut()
+	}
+}
+
+// Disconnect ends the connection that carries the stream of the call, as a proxy
+// does with answers that take long. The call goes on; its client has to resume the
+// stream. Where that is not offered it does nothing.
+func (l *callLine) Disconnect() {
+	if l.x != nil {
+		l.x.disconnect()
+	}
 }
 
 // lineOf returns the line of a request. tr is its transport session, nil under
@@ -257,9 +277,11 @@ func (l *callLine) requestOne(ctx context.Context, q tools.Question) (raw json.R
 	defer l.s.asked.drop(askKey{l.transport, id})
 	l.open.Add(1)
 	defer l.open.Add(-1)
-	if !l.x.request(id, q.Method, q.Params) {
+	over, ok := l.x.request(id, q.Method, q.Params)
+	if !ok {
 		return nil, errNobody
 	}
+	defer over()
 	err = l.aside(ctx, func() {
 		select {
 		case m := <-answer:
@@ -374,16 +396,23 @@ func (a *asked) take(k askKey, m *message) bool {
 }
 
 // request sends a request of ours on the stream of this one, and reports whether
-// it could.
-func (x *exchange) request(id, method string, params json.RawMessage) bool {
+// the client can have it. over says that it needs no answer any more.
+func (x *exchange) request(id, method string, params json.RawMessage) (over func(), ok bool) {
 	if !x.streaming {
-		return false
+		return nil, false
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.done {
-		return false
+		return nil, false
 	}
 	b := append([]byte(`{"jsonrpc":"2.0","id":"`+id+`","method":"`+method+`","params":`), params...)
-	return x.openLocked().Send(append(b, '}')) == nil
+	b = append(b, '}')
+	st := x.openLocked()
+	if x.own == nil {
+		return func() {}, st.Send(b) == nil
+	}
+	n := x.own.feed.add(b, true)
+	x.feeds.push(x.own)
+	return func() { x.own.feed.unpin(n) }, true
 }

@@ -58,13 +58,32 @@ func checkModern(h http.Header, m *message, headers bool) *rpcError {
 			return mismatch("MCP-Protocol-Version: the header differs from _meta")
 		}
 	}
-	if m.notification() {
-		return nil // the other header rules of notifications are undefined
+	if m.notification() { // the other header rules of notifications are undefined
+		if v := notedVersion(h, m); !slices.Contains(supported, v) {
+			return unsupported(v)
+		}
+		return nil
 	}
 	if e := checkMeta(m); e != nil || !headers {
 		return e
 	}
 	return checkRouting(h, m)
+}
+
+// notedVersion is the revision that a notification names, in _meta or else in its
+// header.
+func notedVersion(h http.Header, m *message) string {
+	if m.meta.hasVersion {
+		return m.meta.version
+	}
+	return strings.Trim(h.Get(headerVersion), " \t")
+}
+
+func unsupported(version string) *rpcError {
+	return &rpcError{
+		status: 400, code: codeVersion, message: "unsupported protocol version",
+		data: map[string]any{"supported": supported, "requested": version},
+	}
 }
 
 // checkRouting holds Mcp-Method and Mcp-Name against the body.
@@ -102,10 +121,7 @@ func checkRouting(h http.Header, m *message) *rpcError {
 func checkMeta(m *message) *rpcError {
 	switch {
 	case !slices.Contains(supported, m.meta.version):
-		return &rpcError{
-			status: 400, code: codeVersion, message: "unsupported protocol version",
-			data: map[string]any{"supported": supported, "requested": m.meta.version},
-		}
+		return unsupported(m.meta.version)
 	case legacyRevision(m.meta.version):
 		return invalidRequest("a request of revision %s belongs to a session that initialize has opened", m.meta.version)
 	case len(m.meta.capabilities) == 0 || m.meta.capabilities[0] != '{':
@@ -127,14 +143,20 @@ func headerTarget(m *message) (string, bool) {
 	return "", false
 }
 
-// single returns a header's one value, without surrounding white space.
+// single returns a header's one value, without surrounding white space. A value
+// that is not plain ASCII belongs in base64: what stands between may read the bytes
+// in another way than we do.
 func single(h http.Header, name string) (string, *rpcError) {
 	values := h[name]
 	switch len(values) {
 	case 0:
 		return "", nil
 	case 1:
-		return strings.Trim(values[0], " \t"), nil
+		v := strings.Trim(values[0], " \t")
+		if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r > '~' }) {
+			return "", mismatch(name + ": characters other than plain ASCII")
+		}
+		return v, nil
 	}
 	return "", mismatch(name + ": sent more than once")
 }

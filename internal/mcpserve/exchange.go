@@ -1,6 +1,7 @@
 package mcpserve
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"net/http"
@@ -22,9 +23,18 @@ type exchange struct {
 	streaming bool            // the client takes event streams
 	keepAlive time.Duration
 	timeout   time.Duration // of one write
+	line      *callLine     // of the call; nil if it has none
+
+	// Of the older revisions, where streams can be resumed; else nil. resume.go says
+	// how.
+	feeds    *feeds
+	resume   *feedSession
+	conn     context.Context // ends with the connection of the request
+	revision string
 
 	mu     sync.Mutex
 	stream *reply.Stream // made when first needed
+	own    *carrier      // that stream as one that carries a feed; nil if it is none
 	done   bool          // the answer is out: nothing may follow
 	last   float64       // progress only grows; below 0: none was told
 	timer  *time.Timer
@@ -66,8 +76,11 @@ func (x *exchange) ping() {
 	if x.done {
 		return
 	}
-	if x.openLocked().KeepAlive(x.keepAlive) == nil {
+	switch st := x.openLocked(); {
+	case st.KeepAlive(x.keepAlive) == nil:
 		x.timer.Reset(x.keepAlive)
+	case x.own != nil: // who resumes it keeps that connection alive
+		x.feeds.leave(x.own)
 	}
 }
 
@@ -76,8 +89,26 @@ func (x *exchange) ping() {
 func (x *exchange) openLocked() *reply.Stream {
 	if x.stream == nil {
 		x.stream = reply.NewStream(x.w, x.timeout)
+		if x.feeds != nil && x.conn.Err() == nil { // else nobody has an id to resume from
+			x.own = x.feeds.open(x.resume, x.stream, false)
+			if x.own.prime(x.revision) != nil {
+				x.feeds.leave(x.own)
+			}
+		}
 	}
 	return x.stream
+}
+
+// sendLocked sends a message on the stream. A reader that went away ends the request
+// by itself, or can have the message when it resumes the stream.
+func (x *exchange) sendLocked(b []byte) {
+	st := x.openLocked()
+	if x.own == nil {
+		_ = st.Send(b)
+		return
+	}
+	x.own.feed.add(b, false)
+	x.feeds.push(x.own)
 }
 
 // progress sends a progress notification if the client asked for them and the
@@ -106,7 +137,7 @@ func (x *exchange) progress(done, total float64, text string) {
 		b = appendJSON(b, text)
 	}
 	b = append(b, "}}"...)
-	_ = x.openLocked().Send(b) // a reader that went away ends the request by itself
+	x.sendLocked(b)
 }
 
 // severities orders the log levels of the protocol.
@@ -124,12 +155,15 @@ func (x *exchange) log(level string, data any) {
 	}
 	b := []byte(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"` + level + `","logger":"lyceum","data":`)
 	b = appendJSON(b, data)
-	_ = x.openLocked().Send(append(b, "}}"...))
+	x.sendLocked(append(b, "}}"...))
 }
 
 // close ends the exchange's noise and tells whether the answer must go out as
 // an event. After it, nothing but the answer is written.
 func (x *exchange) close() *reply.Stream {
+	if x.line != nil {
+		x.line.shut()
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.done = true
@@ -137,6 +171,70 @@ func (x *exchange) close() *reply.Stream {
 		x.timer.Stop()
 	}
 	return x.stream
+}
+
+// release ends the stream of the request, if it has one that can be resumed, with
+// the handler. What it has said is kept for a while.
+func (x *exchange) release() {
+	st := x.close()
+	if x.own == nil {
+		return
+	}
+	x.feeds.end(x.own.feed, nil)
+	x.feeds.push(x.own)
+	st.Close() // from here on a takeover leaves the connection alone
+	x.feeds.leave(x.own)
+}
+
+// feed returns what the stream of the request says, nil as long as there is none
+// that can be resumed, or no more. A connection that is known to be lost carries it
+// no more.
+func (x *exchange) feed() *feed {
+	x.mu.Lock()
+	own, done := x.own, x.done
+	x.mu.Unlock()
+	if own == nil || done {
+		return nil
+	}
+	if x.conn.Err() != nil {
+		x.feeds.leave(own)
+	}
+	return own.feed
+}
+
+// awaits reports whether the client reads the stream or may still resume it.
+func (x *exchange) awaits() bool {
+	f := x.feed()
+	if f == nil {
+		return false
+	}
+	carried, since := f.carried()
+	return carried || since < x.feeds.window
+}
+
+// adrift reports whether the stream can be resumed and nobody reads it.
+func (x *exchange) adrift() bool {
+	f := x.feed()
+	if f == nil {
+		return false
+	}
+	carried, _ := f.carried()
+	return !carried
+}
+
+// disconnect ends the connection that carries the stream, if that can be resumed.
+func (x *exchange) disconnect() {
+	if x.feeds == nil || !x.streaming {
+		return
+	}
+	x.mu.Lock()
+	if !x.done {
+		x.openLocked()
+	}
+	x.mu.Unlock()
+	if f := x.feed(); f != nil {
+		x.feeds.disconnect(f, x.revision)
+	}
 }
 
 // answer sends the response with the given result, which is compact JSON.
@@ -159,12 +257,17 @@ func (x *exchange) fail(status int, e *rpcError) {
 }
 
 func (x *exchange) finish(status int, body []byte) {
-	if s := x.close(); s != nil {
+	switch s := x.close(); {
+	case s == nil:
+		writeBody(x.w, status, body, x.timeout)
+	case x.own == nil:
 		_ = s.Send(body)
 		s.Close()
-		return
+	default:
+		x.feeds.end(x.own.feed, body)
+		x.feeds.push(x.own)
+		s.Close()
 	}
-	writeBody(x.w, status, body, x.timeout)
 }
 
 func writeBody(w http.ResponseWriter, status int, body []byte, timeout time.Duration) {

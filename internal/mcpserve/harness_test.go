@@ -124,7 +124,7 @@ func newWorld(t testing.TB, change ...func(*Config, *session.Config)) *world {
 // worldOver is newWorld over jobs and sessions of an earlier one.
 func worldOver(t testing.TB, store *job.MemoryStore, sessions *session.Directory, change ...func(*Config, *session.Config)) *world {
 	t.Helper()
-	cfg := Config{Version: "test", TransportDefault: true, KeepAlive: time.Hour}
+	cfg := Config{Version: "test", TransportDefault: true, KeepAlive: time.Hour, ResumeWindow: time.Minute}
 	sess := session.Config{MaxPerOwner: 1000}
 	for _, f := range change {
 		f(&cfg, &sess)

@@ -45,7 +45,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPost:
 		s.post(w, r, in)
 	case http.MethodGet, http.MethodDelete:
-		if v := r.Header.Get(headerVersion); v != "" && !legacyRevision(v) || r.Header.Get(headerSession) == "" {
+		if r.Header.Get(headerVersion) == rev2026 || r.Header.Get(headerSession) == "" {
 			s.wrongMethod(w)
 			return
 		}
@@ -210,15 +210,11 @@ func (s *Server) postLegacy(w http.ResponseWriter, r *http.Request, in *incoming
 		s.initialize(w, r, in, m)
 		return
 	}
-	h, tr, ok := s.needTransport(w, r, in)
+	h, tr, ok := s.negotiated(w, r, in, m.id)
 	if !ok {
 		return
 	}
 	defer h.Release()
-	if v := r.Header.Get(headerVersion); v != "" && v != tr.client.Revision {
-		s.reject(w, in.client, m.id, invalidRequest("MCP-Protocol-Version must be %s, which this session negotiated", tr.client.Revision))
-		return
-	}
 	in.client.Revision, in.client.Name, in.client.Version = tr.client.Revision, tr.client.Name, tr.client.Version
 	if m.notification() {
 		s.notice(r.Context(), h.ID(), m)
@@ -227,6 +223,8 @@ func (s *Server) postLegacy(w http.ResponseWriter, r *http.Request, in *incoming
 	}
 	x := s.exchange(w, r, m)
 	x.logAt = tr.level()
+	s.feedsOf(x, r, tr)
+	defer x.release()
 	s.serveLegacy(w, r, in, m, x, h, tr)
 }
 
@@ -289,9 +287,24 @@ func (s *Server) needTransport(w http.ResponseWriter, r *http.Request, in *incom
 	return h, tr, true
 }
 
+// negotiated is needTransport for a request that, if it names a revision, must name
+// that of its session. It answers to id otherwise.
+func (s *Server) negotiated(w http.ResponseWriter, r *http.Request, in *incoming, id json.RawMessage) (*session.Handle, *transport, bool) {
+	h, tr, ok := s.needTransport(w, r, in)
+	if !ok {
+		return nil, nil, false
+	}
+	if v := r.Header.Get(headerVersion); v != "" && v != tr.client.Revision {
+		h.Release()
+		s.reject(w, in.client, id, invalidRequest("MCP-Protocol-Version must be %s, which this session negotiated", tr.client.Revision))
+		return nil, nil, false
+	}
+	return h, tr, true
+}
+
 // delete ends a transport session. The reasoning sessions it used live on.
 func (s *Server) delete(w http.ResponseWriter, r *http.Request, in *incoming) {
-	h, _, ok := s.needTransport(w, r, in)
+	h, _, ok := s.negotiated(w, r, in, nil)
 	if !ok {
 		return
 	}
@@ -345,7 +358,17 @@ func (s *Server) initialize(w http.ResponseWriter, r *http.Request, in *incoming
 	}
 	defer h.Release()
 	w.Header()[headerSession] = []string{string(h.ID())}
-	s.exchange(w, r, m).relay(resp, http.StatusOK)
+	ok.Result = asOf(result)
+	s.exchange(w, r, m).relay(ok, http.StatusOK)
+}
+
+// asOf leaves out of an answer to initialize what its revision does not know.
+func asOf(result mcp.InitializeResult) mcp.InitializeResult {
+	result.Capabilities.Extensions = nil
+	if v := result.ProtocolVersion; v == rev2024 || v == rev202503 {
+		result.ServerInfo.Title = ""
+	}
+	return result
 }
 
 // describeClient takes what the client calls itself, for people to read.

@@ -120,7 +120,7 @@ func cancelState(c job.Cancel) string {
 
 // jobTools are the tools with which a caller looks after its long calls.
 func (s *Server) jobTools() []tools.Tool {
-	base := tools.Spec{Family: "job", Scope: policy.Reason, Lane: work.Inline, Stateless: true, Method: "job"}
+	base := tools.Spec{Family: "job", Scope: policy.Reason, Lane: work.Inline, Stateless: true, Plain: true, Method: "job"}
 	spec := func(name, title, summary, example string, e tools.Effect) tools.Spec {
 		sp := base
 		sp.Name, sp.Title, sp.Summary, sp.Effect = name, title, summary, e

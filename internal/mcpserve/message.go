@@ -146,11 +146,10 @@ func decode(body []byte) (*message, *rpcError) {
 	switch {
 	case !object:
 		return nil, invalidRequest("a message must be a JSON object")
-	case bad != nil:
-		return nil, bad
 	case m.id != nil && !validID(m.id):
-		m.id = nil
 		return nil, invalidRequest("id must be a string or an integer")
+	case bad != nil:
+		return m, bad
 	case version != "2.0":
 		return m, invalidRequest(`jsonrpc must be "2.0"`)
 	case m.response && m.method == "":

@@ -63,7 +63,7 @@ var buckets = metric.WithExplicitBucketBoundaries(0.01, 0.02, 0.05, 0.1, 0.2, 0.
 var methods = []string{
 	"initialize", "ping", "logging/setLevel", "server/discover", "subscriptions/listen", "tools/list", "tools/call",
 	"resources/list", "resources/templates/list", "resources/read", "prompts/list", "prompts/get", "completion/complete",
-	"resources/subscribe", "resources/unsubscribe",
+	"resources/subscribe", "resources/unsubscribe", "tasks/get", "tasks/update", "tasks/cancel",
 }
 
 const otherMethod = "_OTHER"

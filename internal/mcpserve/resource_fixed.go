@@ -17,6 +17,7 @@ type fixed struct {
 	table    string
 	pages    map[string]*operationDoc
 	examples map[string]*examples
+	tools    toolLists
 }
 
 // operationDoc is what can be read about one operation.

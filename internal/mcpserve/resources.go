@@ -45,6 +45,10 @@ var forAll = &hint{ttl: time.Hour, public: true}
 // forOne is the hint of what belongs to an owner and may change at once.
 var forOne = &hint{}
 
+// forOneMinute is the hint of what is the same for everybody until the server is
+// replaced by another version of it, which a caller should notice soon.
+var forOneMinute = &hint{ttl: time.Minute}
+
 // errNoResource is the one answer to a URI that leads nowhere for the caller:
 // foreign, unknown, expired, deleted or no URI of ours at all.
 var errNoResource = &fault.Error{Kind: fault.NotFound, Code: "resource_not_found", Public: "Resource not found"}
@@ -67,6 +71,9 @@ func (s *Server) answered(ctx context.Context, x *exchange, in *incoming, m *mes
 	var keep *hint
 	var err error
 	switch m.method {
+	case "tools/list":
+		result, err = s.listTools(q)
+		keep = forOneMinute
 	case "resources/list":
 		result, err = s.listResources(q)
 		keep = forOne

@@ -3,8 +3,15 @@ package mcpserve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -45,13 +52,14 @@ func (g *schemaGuard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client went away amid a message
 	}
 	asked := askedIn(body)
+	unread := rec.status >= 400 || isBatch(body)
 	rev := g.revision(r, rec, body)
 	for _, m := range rec.messages() {
 		var id struct {
 			ID json.RawMessage `json:"id"`
 		}
 		_ = json.Unmarshal(m, &id)
-		if err := g.schemas[rev].message(m, asked[string(id.ID)]); err != nil {
+		if err := g.schemas[rev].message(m, asked[string(id.ID)], unread); err != nil {
 			g.t.Errorf("revision %s, %s %s: %v\n%.600s", rev, r.Method, asked[string(id.ID)], err, m)
 		}
 	}
@@ -104,8 +112,14 @@ func askedIn(body []byte) map[string]string {
 // tee keeps what a handler writes. One request has one writer at a time.
 type tee struct {
 	http.ResponseWriter
+	status int // 0 until the header is written
 	body   bytes.Buffer
 	failed bool
+}
+
+func (r *tee) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
 }
 
 func (r *tee) Write(b []byte) (int, error) {
@@ -148,4 +162,89 @@ func unbatched(raw []byte) (out [][]byte) {
 		out = append(out, m)
 	}
 	return out
+}
+
+// schemaText reads the schema of a revision. That of the oldest is made of the one
+// after it: testdata/schema/README.md says why.
+func schemaText(rev string) ([]byte, error) {
+	dir := filepath.Join("testdata", "schema")
+	if rev != rev2024 {
+		return os.ReadFile(filepath.Join(dir, rev+".json"))
+	}
+	newer, err := os.ReadFile(filepath.Join(dir, rev202503+".json"))
+	if err != nil {
+		return nil, err
+	}
+	patch, err := os.ReadFile(filepath.Join(dir, rev2024+".patch.json"))
+	if err != nil {
+		return nil, err
+	}
+	return patched(newer, patch)
+}
+
+// patched applies a JSON Patch (RFC 6902) of removals, and of tests of what is
+// removed.
+func patched(raw, patch []byte) ([]byte, error) {
+	var doc any
+	var ops []struct {
+		Op, Path string
+		Value    any
+	}
+	if err := errors.Join(json.Unmarshal(raw, &doc), json.Unmarshal(patch, &ops)); err != nil {
+		return nil, err
+	}
+	for _, op := range ops {
+		path := strings.Split(op.Path, "/")[1:]
+		here, err := valueAt(doc, path)
+		switch {
+		case err != nil:
+			return nil, err
+		case op.Op == "test" && !reflect.DeepEqual(here, op.Value):
+			return nil, fmt.Errorf("at %s: %v, want %v", op.Path, here, op.Value)
+		case op.Op == "remove":
+			doc = without(doc, path)
+		case op.Op != "test":
+			return nil, fmt.Errorf("%s: want test or remove", op.Op)
+		}
+	}
+	return json.Marshal(doc)
+}
+
+// valueAt returns what lies at a path.
+func valueAt(node any, path []string) (any, error) {
+	for n, key := range path {
+		switch x := node.(type) {
+		case map[string]any:
+			if sub, ok := x[key]; ok {
+				node = sub
+				continue
+			}
+		case []any:
+			if i, err := strconv.Atoi(key); err == nil && i >= 0 && i < len(x) {
+				node = x[i]
+				continue
+			}
+		}
+		return nil, fmt.Errorf("nothing at %s", strings.Join(path[:n+1], "/"))
+	}
+	return node, nil
+}
+
+// without returns node without what lies at a path, which something does.
+func without(node any, path []string) any {
+	switch x := node.(type) {
+	case map[string]any:
+		if len(path) == 1 {
+			delete(x, path[0])
+		} else {
+			x[path[0]] = without(x[path[0]], path[1:])
+		}
+	case []any:
+		i, _ := strconv.Atoi(path[0]) // valueAt has read it
+		if len(path) == 1 {
+			return slices.Delete(x, i, i+1)
+		}
+		x[i] = without(x[i], path[1:])
+	}
+	return node
 }

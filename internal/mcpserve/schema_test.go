@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -24,8 +22,8 @@ type schema struct {
 
 var schemas = sync.OnceValues(func() (map[string]*schema, error) {
 	out := map[string]*schema{}
-	for _, rev := range supported[:4] {
-		raw, err := os.ReadFile(filepath.Join("testdata", "schema", rev+".json"))
+	for _, rev := range supported {
+		raw, err := schemaText(rev)
 		if err != nil {
 			return nil, err
 		}
@@ -33,8 +31,6 @@ var schemas = sync.OnceValues(func() (map[string]*schema, error) {
 			return nil, fmt.Errorf("%s: %w", rev, err)
 		}
 	}
-	// testdata/schema/README.md says why.
-	out[rev2024] = out[rev202503]
 	return out, nil
 })
 
@@ -244,16 +240,18 @@ func typed(t, v any) bool {
 }
 
 // message checks one message that the server sent; asked is the method of the
-// request that a response answers, "" if it is not known.
-func (s *schema) message(raw []byte, asked string) error {
+// request that a response answers, "" if it is not known. unread tells that there
+// may have been no id to repeat: it is the body of an HTTP error, or of a batch.
+func (s *schema) message(raw []byte, asked string, unread bool) error {
 	var v map[string]any
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return err
 	}
-	if _, isError := v["error"]; isError && v["id"] == nil {
-		// JSON-RPC 2.0 section 5 wants null where the id could not be read. The schemas
-		// want it absent, or know no such answer.
-		v["id"] = "unknown"
+	if id, named := v["id"]; v["error"] != nil && named && id == nil && unread {
+		// JSON-RPC 2.0 section 5 wants null where there is no id to repeat, and MCP wants
+		// what JSON-RPC does. No schema can say it: the older ones want an id in every
+		// error, the newer ones let it be absent, but never null.
+		v["id"] = "none"
 	}
 	if err := s.as("JSONRPCMessage", v); err != nil {
 		return err
@@ -295,6 +293,33 @@ func (s *schema) result(asked string, v any) error {
 	return s.as(def, v)
 }
 
+// What makes the schema of 2024-11-05 fits its base, or the tests of that revision
+// mean nothing.
+func TestSchemaOf2024(t *testing.T) {
+	all, err := schemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 83 definitions less audio, tool annotations and the two of batches.
+	if n := len(all[rev2024].defs); n != 79 || len(all[rev202503].defs) != 83 {
+		t.Errorf("%d definitions, and %d a revision later", n, len(all[rev202503].defs))
+	}
+	for patch, want := range map[string]string{
+		`[{"op":"remove","path":"/a/1"},{"op":"test","path":"/a/1","value":3},{"op":"remove","path":"/b"}]`: `{"a":[1,3]}`,
+		`[{"op":"test","path":"/a/1","value":3}]`:                                                           "",
+		`[{"op":"remove","path":"/a/3"}]`:                                                                   "",
+		`[{"op":"remove","path":"/a/x"}]`:                                                                   "",
+		`[{"op":"remove","path":"/c/d"}]`:                                                                   "",
+		`[{"op":"add","path":"/a/1","value":3}]`:                                                            "",
+		`{}`:                                                                                                "",
+	} {
+		got, err := patched([]byte(`{"a":[1,2,3],"b":{"c":null}}`), []byte(patch))
+		if string(got) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %s, %v", patch, got, err)
+		}
+	}
+}
+
 // The check must see what is wrong, or that all tests pass it means nothing.
 func TestSchemaCheck(t *testing.T) {
 	all, err := schemas()
@@ -307,6 +332,12 @@ func TestSchemaCheck(t *testing.T) {
 		{rev202511, "tools/call", `{"jsonrpc":"2.0","id":1,"result":{}}`, "content is missing"},
 		{rev202511, "tools/list", `{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}`, "inputSchema is missing"},
 		{rev202503, "ping", `{"jsonrpc":"2.0","id":1.5,"result":{}}`, "fits none"},
+		{rev2024, "ping", `{"jsonrpc":"2.0","id":1,"result":{}}`, ""},
+		{rev2024, "tools/call", `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"image","data":"","mimeType":"image/png"}]}}`, ""},
+		{rev2024, "tools/call", `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"audio","data":"","mimeType":"audio/wav"}]}}`, "fits none"},
+		{rev202503, "tools/call", `{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"audio","data":"","mimeType":"audio/wav"}]}}`, ""},
+		{rev2024, "", `{"jsonrpc":"2.0","error":{"code":-32700,"message":"m"}}`, "id is missing"},
+		{rev2026, "", `{"jsonrpc":"2.0","error":{"code":-32700,"message":"m"}}`, ""},
 		{rev202506, "", `{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1}}`, "progressToken is missing"},
 		{rev202506, "", `{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"loud","data":1}}`, "is none of"},
 		{rev2026, "server/discover", `{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete"}}`, "is missing"},
@@ -314,9 +345,18 @@ func TestSchemaCheck(t *testing.T) {
 		{rev2026, "", `{"jsonrpc":"1.0","id":1,"result":{"resultType":"complete"}}`, "must be 2.0"},
 		{rev2026, "", `{"jsonrpc":"2.0","id":1,"error":{"code":"x","message":"m"}}`, "is no integer"},
 	} {
-		err := all[c.rev].message([]byte(c.message), c.asked)
+		err := all[c.rev].message([]byte(c.message), c.asked, false)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s %s: %v, want %q", c.rev, c.message, err, c.want)
+		}
+	}
+	for _, rev := range supported {
+		null := []byte(`{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}`)
+		if unread, read := all[rev].message(null, "", true), all[rev].message(null, "", false); unread != nil || read == nil {
+			t.Errorf("%s: an error with the id null: %v where none could be read, %v where one was", rev, unread, read)
+		}
+		if err := all[rev].message([]byte(`{"jsonrpc":"2.0","id":null,"result":{}}`), "ping", true); err == nil {
+			t.Errorf("%s: a result has the id null", rev)
 		}
 	}
 }

@@ -46,7 +46,8 @@ type Deps struct {
 	Forbid func(w http.ResponseWriter, err error)
 }
 
-// Config has the bounds of the protocol side. Zero values mean the defaults.
+// Config has the bounds of the protocol side. Zero values mean the defaults, but for
+// ResumeWindow.
 type Config struct {
 	Version           string        // of the server, for serverInfo
 	KeepAlive         time.Duration // between comments on a silent stream
@@ -57,6 +58,7 @@ type Config struct {
 	MaxBatch          int           // messages in one batch of 2025-03-26
 	MaxStreamsPerUser int           // standing streams of one owner
 	MaxSubscriptions  int           // URIs of resources that one owner is told of
+	ResumeWindow      time.Duration // that a stream of the older revisions can be resumed after its end; 0: never
 	Limits            budget.Limits // ceilings of one computation
 	Surface           string        // "facade", "families" or "both"; empty is "facade"
 	TransportDefault  bool          // a call without sessionId uses its transport session's reasoning session
@@ -107,6 +109,7 @@ type Server struct {
 	obs    *observer
 
 	transports *transports
+	feeds      *feeds
 	calls      *inflight
 	asked      asked
 	parked     parked
@@ -137,7 +140,8 @@ func New(deps Deps, cfg Config) (*Server, error) {
 		return nil, errors.New("the MCP endpoint needs a job runner")
 	}
 	s := &Server{Deps: deps, cfg: cfg.withDefaults(), direct: map[string]*direct{}}
-	s.transports = &transports{dir: deps.Transports, byID: map[session.ID]*transport{}}
+	s.feeds = newFeeds(s.cfg.ResumeWindow)
+	s.transports = &transports{dir: deps.Transports, feeds: s.feeds, byID: map[session.ID]*transport{}}
 	s.calls = newInflight()
 	s.kept = &keptTasks{byID: map[job.ID]*task{}}
 	s.streams = newStreams(s.cfg.MaxStreamsPerUser)

@@ -22,7 +22,8 @@ func owner(p *identity.Principal) session.Owner {
 // decides whose an id is; the map only adds what the protocol remembers about a
 // session that the directory has already found.
 type transports struct {
-	dir *session.Directory
+	dir   *session.Directory
+	feeds *feeds // nil if streams are not resumed
 
 	mu   sync.Mutex
 	byID map[session.ID]*transport
@@ -32,6 +33,7 @@ type transports struct {
 type transport struct {
 	client       session.Client
 	capabilities json.RawMessage // that the client declared; nil if it is no object
+	feeds        feedSession     // what its streams have said
 
 	mu        sync.Mutex
 	reasoning session.ID // of calls that name no session; made by the first of them
@@ -44,15 +46,12 @@ func (t *transports) open(ctx context.Context, o session.Owner, tr *transport) (
 	if err != nil {
 		return nil, err
 	}
+	tr.feeds.level = tr.level
 	t.mu.Lock()
 	t.byID[h.ID()] = tr
 	t.mu.Unlock()
 	id := h.ID()
-	h.OnEnd(func(session.Reason) {
-		t.mu.Lock()
-		delete(t.byID, id)
-		t.mu.Unlock()
-	})
+	h.OnEnd(func(session.Reason) { t.ended(id, tr) })
 	return h, nil
 }
 

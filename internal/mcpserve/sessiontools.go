@@ -82,7 +82,7 @@ func seconds(n *int64) time.Duration {
 
 // sessionTools are the tools with which a caller manages its own sessions.
 func (s *Server) sessionTools() []tools.Tool {
-	base := tools.Spec{Family: "session", Scope: policy.Reason, Lane: work.Inline, Stateless: true, Method: "directory"}
+	base := tools.Spec{Family: "session", Scope: policy.Reason, Lane: work.Inline, Stateless: true, Plain: true, Method: "directory"}
 	spec := func(name, title, summary, example string, e tools.Effect) tools.Spec {
 		sp := base
 		sp.Name, sp.Title, sp.Summary, sp.Effect = name, title, summary, e

@@ -253,8 +253,10 @@ func TestStandingStreams(t *testing.T) {
 	}
 	a, lines := get(p)
 	defer a.Body.Close()
-	if line, err := lines.ReadString('\n'); err != nil || line != ":\n" {
-		t.Errorf("keep-alive %q, %v", line, err)
+	for i, want := range []string{"id: ", "retry: 1000\n", "data:\n", "\n", ":\n"} {
+		if line, err := lines.ReadString('\n'); err != nil || line != want && (i > 0 || !strings.HasPrefix(line, want)) {
+			t.Errorf("line %d is %q, want %q (%v)", i, line, want, err)
+		}
 	}
 	b, _ := get(p)
 	defer b.Body.Close()

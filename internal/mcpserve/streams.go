@@ -122,9 +122,12 @@ func (s *Server) hold(ctx context.Context, st *reply.Stream, expires time.Time, 
 	}
 }
 
+// sender takes the messages of a standing stream.
+type sender interface{ Send(data []byte) error }
+
 // tell sends what is marked. What could not be sent is marked again, for a stream
 // that comes later.
-func (s *Server) tell(st *reply.Stream, sub *subscriber, id json.RawMessage) (over bool, err error) {
+func (s *Server) tell(st sender, sub *subscriber, id json.RawMessage) (over bool, err error) {
 	uris, over := s.subs.take(sub)
 	for i, uri := range uris {
 		b := appendJSON([]byte(`{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":`), uri)
@@ -137,37 +140,6 @@ func (s *Server) tell(st *reply.Stream, sub *subscriber, id json.RawMessage) (ov
 		}
 	}
 	return over, nil
-}
-
-// get serves the standing stream of a transport session. We send requests and
-// notifications on the streams of the calls they belong to, so that nothing of
-// one call lands on another's; this stream carries keep-alives and the updates of
-// what resources/subscribe named, each on one stream if there are several, and ends
-// with its session.
-func (s *Server) get(w http.ResponseWriter, r *http.Request, in *incoming) {
-	h, _, ok := s.needTransport(w, r, in)
-	if !ok {
-		return
-	}
-	defer h.Release()
-	leave, err := s.streams.enter(in.owner)
-	if err != nil {
-		s.refuse(w, r, nil, err)
-		return
-	}
-	defer leave()
-	release := h.Stream()
-	defer release()
-	over := h.Context().Done()
-	sub := s.subs.of(h)
-	h.Release() // a stream pins the session by itself: it is no call in flight
-	st := reply.NewStream(w, s.cfg.WriteTimeout)
-	if st.Open() != nil {
-		return
-	}
-	s.subs.serve(sub)
-	s.hold(r.Context(), st, in.principal.Expires, over, sub, nil, nil)
-	st.Close()
 }
 
 // listen serves subscriptions/listen of 2026-07-28. The acknowledgement names what

@@ -28,7 +28,7 @@ type task struct {
 	s          *Server
 	spec       *tools.Spec // nil if the arguments name no operation
 	tool       tools.Tool
-	request    *tools.Request // nil for a tool that is called by its own name
+	request    *tools.Request // nil until the arguments are decoded
 	parameters json.RawMessage
 
 	owner     session.Owner
@@ -68,6 +68,7 @@ func (t *task) decode() error {
 	d := t.s.direct[t.name]
 	if d.tool != nil {
 		t.tool, t.parameters, t.spec = d.tool, t.arguments, d.tool.Spec()
+		t.request = tools.Named(d.tool, t.arguments)
 		return nil
 	}
 	req, err := d.facade.Decode(t.arguments)

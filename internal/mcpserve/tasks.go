@@ -128,6 +128,7 @@ func (c *toolCall) created(j job.Job) []byte {
 	v.InputRequests, v.Result, v.Error = nil, nil, nil // those tasks/get tells
 	if v.Status != taskCancelled {
 		v.Status = taskWorking
+		v.PollMillis = max(v.PollMillis, minPoll.Milliseconds()) // it may have ended meanwhile
 	}
 	body, _ := encodeJSON(v) // plain fields always encode
 	b := append(c.x.appendHead(nil), body[:len(body)-1]...)

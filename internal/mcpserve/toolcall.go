@@ -141,9 +141,9 @@ func (s *Server) toolsCall(ctx context.Context, w http.ResponseWriter, r *http.R
 	if c.err != nil {
 		in.client.Fail(noted(c.err))
 	}
-	if h != nil && errors.Is(context.Cause(ctx), errClientCanceled) {
-		// The client has asked not to hear of it any more; the HTTP request
-		// still needs its end.
+	if h != nil && errors.Is(context.Cause(ctx), errClientCanceled) || h == nil && r.Context().Err() != nil {
+		// The client has asked not to hear of it any more, which under 2026-07-28
+		// it does by closing the response; the HTTP request still needs its end.
 		c.x.drop()
 		return
 	}

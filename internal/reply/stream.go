@@ -3,6 +3,7 @@ package reply
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -23,6 +24,36 @@ type Stream struct {
 	err    error
 	opened bool
 	last   time.Time
+
+	limit sync.Mutex // of the deadline; held for no longer than it takes to set one
+	cut   bool       // no write may begin any more
+}
+
+// Event is one event of a stream, or what a client is told besides events. What is
+// zero is left out.
+type Event struct {
+	ID    string        // where to resume after it; no newline
+	Retry time.Duration // how long a client that is cut off should wait; sent in milliseconds
+	Data  []byte        // no newline, which is true of compact JSON
+}
+
+// append appends e as it is sent. An event without data that has an id tells the
+// client no more than that; without an id it is no event.
+func (e *Event) append(b []byte) []byte {
+	if e.ID != "" {
+		b = append(append(append(b, "id: "...), e.ID...), '\n')
+	}
+	if e.Retry > 0 {
+		b = strconv.AppendInt(append(b, "retry: "...), e.Retry.Milliseconds(), 10)
+		b = append(b, '\n')
+	}
+	switch {
+	case e.Data != nil:
+		b = append(append(append(b, "event: message\ndata: "...), e.Data...), '\n')
+	case e.ID != "":
+		b = append(b, "data:\n"...)
+	}
+	return append(b, '\n')
 }
 
 // NewStream returns a stream on w that has written nothing yet: the headers go
@@ -47,13 +78,28 @@ func (s *Stream) Open() error {
 
 // Send writes one event of type "message". data must hold no newline, which is
 // true of compact JSON.
-func (s *Stream) Send(data []byte) error {
+func (s *Stream) Send(data []byte) error { return s.SendEvent(Event{Data: data}) }
+
+// SendEvent writes e, of type "message" if it has data.
+func (s *Stream) SendEvent(e Event) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buf = append(s.buf[:0], "event: message\ndata: "...)
-	s.buf = append(s.buf, data...)
-	s.buf = append(s.buf, '\n', '\n')
-	return s.sendLocked(s.buf)
+	s.buf = e.append(s.buf[:0])
+	err := s.sendLocked(s.buf)
+	if cap(s.buf) > keptBuffer { // a large answer must not stay with a stream that goes on
+		s.buf = nil
+	}
+	return err
+}
+
+// keptBuffer is how much of a buffer a stream keeps between two events.
+const keptBuffer = 16 << 10
+
+// Comment writes a line that clients skip. text must hold no newline.
+func (s *Stream) Comment(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sendLocked([]byte(": " + text + "\n\n"))
 }
 
 // KeepAlive writes a comment unless something was written less than idle ago.
@@ -68,20 +114,65 @@ func (s *Stream) KeepAlive(idle time.Duration) error {
 
 // Close makes every later write fail with ErrClosed. The server writes the end
 // of the response when the handler returns; Close gives that a deadline of its
-// own, since the one of the last event may have passed in silence.
+// own, since the one of the last event may have passed in silence. A handler that
+// shares its stream must close it before it returns.
 func (s *Stream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = ErrClosed
-		s.deadlineLocked()
+		s.allow()
 	}
+	s.limit.Lock()
+	s.cut = true
+	s.limit.Unlock()
 }
 
-func (s *Stream) deadlineLocked() {
+// HangUp ends the response while its handler goes on; nothing is written to it
+// any more. It waits for nobody: a write in progress fails. Over HTTP/1 the client
+// sees the end of the response, where that can still be told, and of the
+// connection; over HTTP/2 its stream is reset.
+func (s *Stream) HangUp() {
+	s.limit.Lock()
+	if s.cut { // it has ended already, and the connection may serve another request
+		s.limit.Unlock()
+		return
+	}
+	s.cut = true
+	_ = s.rc.SetWriteDeadline(time.Unix(1, 0)) // recorders have none
+	s.limit.Unlock()
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	whole := s.err == nil
+	s.err = ErrClosed
+	if !s.opened {
+		return
+	}
+	conn, _, err := s.rc.Hijack()
+	if err != nil {
+		return // HTTP/2, which the deadline has told; or a recorder
+	}
+	if whole {
+		// The last chunk. One who speaks HTTP/1.0, which has none, reads a field
+		// of an event that it does not know.
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = conn.Write([]byte("0\r\n\r\n"))
+	}
+	_ = conn.Close() // nobody is left to tell
+}
+
+// allow gives the next write its deadline, and reports whether there may be one.
+func (s *Stream) allow() bool {
+	s.limit.Lock()
+	defer s.limit.Unlock()
+	if s.cut {
+		return false
+	}
 	if s.timeout > 0 {
 		_ = s.rc.SetWriteDeadline(time.Now().Add(s.timeout)) // recorders have none
 	}
+	return true
 }
 
 // sendLocked writes b under s.mu. The lock is held across the write on purpose:
@@ -90,7 +181,9 @@ func (s *Stream) sendLocked(b []byte) error {
 	if s.err != nil {
 		return s.err
 	}
-	s.deadlineLocked()
+	if !s.allow() {
+		return ErrClosed
+	}
 	if !s.opened {
 		s.opened = true
 		h := s.w.Header()
