@@ -118,7 +118,7 @@ func newWalk(t *testing.T) *walk {
 		c.Transport.IdleTTL, c.Transport.MaxPerOwner = 2*time.Second, 1000
 		c.Sessions.MaxPerOwner = 1000
 		c.Jobs.InlineLimit, c.Jobs.Retention = 100*time.Millisecond, time.Second
-		c.Work.Tickets = 48 // held jobs keep theirs
+		c.Work.Tickets = 48                                                         // held jobs keep theirs
 		c.HTTP.MaxStreamsPerOwner, c.HTTP.ResumeWindow = 1000, 500*time.Millisecond // questions end with their streams
 	})
 	w.site, w.http = s, s.http
