@@ -23,24 +23,9 @@ type host struct {
 
 func startHost(t *testing.T, args ...string) *host {
 	t.Helper()
-	h := &host{t: t, err: &syncBuffer{}}
-	h.cmd = exec.CommandContext(t.Context(), binary, append([]string{"stdio"}, args...)...)
-	h.cmd.Stderr = h.err
-	h.cmd.Dir = t.TempDir()
-	var err error
-	if h.in, err = h.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := h.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.out = bufio.NewScanner(out)
-	h.out.Buffer(nil, 8<<20)
-	if err := h.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	return h
+	cmd := exec.CommandContext(t.Context(), binary, append([]string{"stdio"}, args...)...)
+	cmd.Dir = t.TempDir()
+	return startClient(t, cmd)
 }
 
 func (h *host) send(line string) {

@@ -14,10 +14,10 @@ func Lyceum() Rules {
 func layers() []string {
 	return []string{
 		// Nouns that everybody may use, made of the standard library only.
-		"internal/fault|internal/event|internal/build|internal/jsonscan|internal/nearest",
+		"internal/fault|internal/event|internal/build|internal/jsonscan|internal/nearest|internal/egress",
 		// State, callers, scheduling, algorithms: each knows its own subject.
 		"session|internal/identity|internal/work|internal/lease|internal/sandbox|internal/reply|" +
-			"internal/telemetry|internal/devidp|internal/egress|internal/reason/...+|internal/bridge|internal/load" +
+			"internal/telemetry|internal/devidp|internal/reason/...+|internal/bridge|internal/load" +
 			" session/...|internal/identity/...|internal/lease/...",
 		// What a client is, may do and did.
 		"internal/client internal/policy|internal/audit|internal/limit|internal/notebook|internal/job|internal/alert internal/job/...",

@@ -2,19 +2,18 @@ package devidp
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"github.com/lyceum-mcp/lyceum/internal/egress"
 )
 
 const (
@@ -33,36 +32,18 @@ const (
 // public address or on this machine only, judged at the moment of dialing,
 // without redirects and proxies.
 type documents struct {
-	http  *http.Transport // not a client: it follows nothing and keeps nothing
-	slots chan struct{}   // one for each fetch that may go on
+	http  *http.Client
+	slots chan struct{} // one for each fetch that may go on
 }
+
+// thisMachine is where whoever develops a client has its document.
+var thisMachine = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 
 func newDocuments(c Config) *documents {
-	dialer := &net.Dialer{ControlContext: onlyReachable}
-	return &documents{
-		slots: make(chan struct{}, maxFetches),
-		http: &http.Transport{
-			DialContext: dialer.DialContext, TLSClientConfig: &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2: true, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 32 << 10,
-		},
-	}
+	client := egress.New(egress.Config{Networks: thisMachine, Roots: c.Roots, Timeout: documentTimeout, MaxBytes: maxDocument})
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &documents{http: client, slots: make(chan struct{}, maxFetches)}
 }
-
-// onlyReachable refuses connections to networks behind this machine.
-func onlyReachable(_ context.Context, _, address string, _ syscall.RawConn) error {
-	to, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return err
-	}
-	ip := to.Addr().Unmap()
-	if ip.IsLoopback() || ip.IsGlobalUnicast() && !ip.IsPrivate() && !sharedSpace.Contains(ip) {
-		return nil
-	}
-	return fmt.Errorf("%s: want a public or a loopback address", ip)
-}
-
-// sharedSpace is carrier-grade NAT (RFC 6598): neither private nor public.
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // isDocument tells the URLs of documents from ids that were given out here.
 func isDocument(id string) bool { return strings.HasPrefix(id, "https://") }
@@ -82,7 +63,11 @@ func (d *documents) fetch(ctx context.Context, id string) (Client, error) {
 		return Client{}, errors.New("too many documents are being fetched: try again")
 	}
 	ask := &http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{"Accept": {"application/json"}}}
-	answer, err := d.http.RoundTrip(ask.WithContext(ctx))
+	defer d.http.CloseIdleConnections()
+	answer, err := d.http.Do(ask.WithContext(ctx))
+	if errors.Is(err, egress.ErrForbidden) {
+		return Client{}, errors.New("want a public or a loopback address")
+	}
 	if err != nil {
 		return Client{}, err
 	}
@@ -90,12 +75,12 @@ func (d *documents) fetch(ctx context.Context, id string) (Client, error) {
 	if answer.StatusCode != http.StatusOK {
 		return Client{}, fmt.Errorf("its HTTP status is %d: want 200, without redirect", answer.StatusCode)
 	}
-	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxDocument+1))
+	raw, err := io.ReadAll(answer.Body)
+	if errors.Is(err, egress.ErrTooLong) {
+		return Client{}, fmt.Errorf("want at most %d bytes", maxDocument)
+	}
 	if err != nil {
 		return Client{}, err
-	}
-	if len(raw) > maxDocument {
-		return Client{}, fmt.Errorf("want at most %d bytes", maxDocument)
 	}
 	return readDocument(id, raw)
 }

@@ -10,6 +10,8 @@ package egress
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +48,8 @@ type Config struct {
 	// issuer on an internal network.
 	Networks []netip.Prefix
 
+	Roots *x509.CertPool // that sign the certificates of sites; nil means the system's
+
 	Timeout  time.Duration // of a request with its body; 0 means DefaultTimeout
 	MaxBytes int64         // of a body, which fails to read beyond; 0 means DefaultMaxBytes
 }
@@ -70,6 +74,7 @@ func New(c Config) *http.Client {
 	}
 	transport := &http.Transport{
 		DialContext: p.dial, ForceAttemptHTTP2: true, MaxConnsPerHost: maxPerHost, MaxIdleConnsPerHost: 4, IdleConnTimeout: idleTime,
+		TLSClientConfig:     &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: timeout, ResponseHeaderTimeout: timeout, MaxResponseHeaderBytes: maxHeader,
 	}
 	return &http.Client{Transport: &bounded{transport, limit}, Timeout: timeout, CheckRedirect: sameHost}
