@@ -13,7 +13,8 @@ const maxAnswer = 16 << 20
 var errTooLong = errors.New("the answer is longer than 16 MiB")
 
 // events reads an event stream to its end and hands the data of every event to
-// fn, which must not keep it. buf is for the data and is returned, to be used
+// fn, which must not keep it. An event with empty data is no message: it tells the
+// client from where it could resume. buf is for the data and is returned, to be used
 // again.
 func events(r *bufio.Reader, buf []byte, fn func(data []byte)) ([]byte, error) {
 	data := buf[:0]
@@ -41,7 +42,9 @@ func events(r *bufio.Reader, buf []byte, fn func(data []byte)) ([]byte, error) {
 			data = append(data, bytes.TrimPrefix(value, []byte(" "))...)
 			has = true
 		case len(text) == 0 && has && err == nil:
-			fn(data)
+			if len(data) > 0 {
+				fn(data)
+			}
 			data, has = data[:0], false
 		}
 		line = line[:0]

@@ -30,7 +30,7 @@ func TestEvents(t *testing.T) {
 		"carriage returns":   {"data: a\r\n\r\ndata: b\r\n\r\n", []string{"a", "b"}},
 		"comments":           {":\n\n: keep\n\ndata: a\n\n:\n\n", []string{"a"}},
 		"other fields":       {"id: 1\nretry: 5\ndata: a\nfoo\n\nevent: x\n\n", []string{"a"}},
-		"empty data":         {"data:\n\n", []string{""}},
+		"no data":            {"id: 1-0\nretry: 1000\ndata:\n\ndata: a\n\n", []string{"a"}},
 		"not finished":       {"data: a\n\ndata: b\n", []string{"a"}},
 		"longer than buffer": {"data: " + long + "\n\ndata: b\n\n", []string{long, "b"}},
 	} {
