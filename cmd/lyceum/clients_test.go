@@ -94,7 +94,7 @@ func TestConformance(t *testing.T) {
 		{"2025-06-18", []string{"--suite", "all", "--spec-version", "2025-06-18"}, []string{
 			"server-initialize", "server-session-lifecycle", "logging-set-level", "ping", "tools-call-sampling", "tools-call-elicitation",
 		}, 27},
-		{"2025-11-25", []string{"--requirements", "2025-11-25"}, []string{"server-session-lifecycle", "json-schema-2020-12"}, 33},
+		{"2025-11-25", []string{"--requirements", "2025-11-25"}, []string{"server-session-lifecycle", "server-sse-polling", "json-schema-2020-12"}, 33},
 		{"2026-07-28", []string{"--requirements", "2026-07-28"}, []string{
 			"json-schema-2020-12", "http-header-validation", "http-custom-header-server-validation",
 			"tasks-lifecycle", "tasks-capability-negotiation", "tasks-wire-fields", "tasks-request-state-removal", "tasks-mrtr-input",

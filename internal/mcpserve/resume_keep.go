@@ -21,7 +21,7 @@ import (
 //
 // of which a call that is answered by plain JSON takes nothing.
 const (
-	maxEndedFeeds        = 32
+	maxEndedFeeds        = 256
 	maxEndedSessionBytes = 4 << 20
 	maxEndedBytes        = 64 << 20
 	feedOverhead         = 512 // bytes of a feed that has ended, besides its events

@@ -23,6 +23,7 @@ type Stream struct {
 	buf    []byte
 	err    error
 	opened bool
+	closed bool // the handler is about to return: the response is no longer ours
 	last   time.Time
 
 	limit sync.Mutex // of the deadline; held for no longer than it takes to set one
@@ -119,6 +120,7 @@ func (s *Stream) KeepAlive(idle time.Duration) error {
 func (s *Stream) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.closed = true
 	if s.err == nil {
 		s.err = ErrClosed
 		s.allow()
@@ -146,7 +148,7 @@ func (s *Stream) HangUp() {
 	defer s.mu.Unlock()
 	whole := s.err == nil
 	s.err = ErrClosed
-	if !s.opened {
+	if !s.opened || s.closed {
 		return
 	}
 	conn, _, err := s.rc.Hijack()
