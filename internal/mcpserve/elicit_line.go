@@ -408,11 +408,6 @@ func (x *exchange) request(id, method string, params json.RawMessage) (over func
 	}
 	b := append([]byte(`{"jsonrpc":"2.0","id":"`+id+`","method":"`+method+`","params":`), params...)
 	b = append(b, '}')
-	st := x.openLocked()
-	if x.own == nil {
-		return func() {}, st.Send(b) == nil
-	}
-	n := x.own.feed.add(b, true)
-	x.feeds.push(x.own)
+	n := x.sayLocked(b, true)
 	return func() { x.own.feed.unpin(n) }, true
 }

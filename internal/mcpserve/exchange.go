@@ -15,7 +15,9 @@ import (
 
 // exchange is one request on its way to one answer. The answer is a JSON body
 // unless something had to be said before it; then it is the last event of a
-// stream. Any goroutine may report progress; the answer is sent once.
+// stream. Any goroutine may report progress, and waits for no reader: what is said
+// goes into a bounded feed, from which a goroutine of the exchange writes
+// (exchange_write.go). The answer is sent once, by the goroutine of the request.
 type exchange struct {
 	w         http.ResponseWriter
 	id        json.RawMessage
@@ -25,6 +27,8 @@ type exchange struct {
 	timeout   time.Duration // of one write
 	line      *callLine     // of the call; nil if it has none
 
+	ends context.Context // of 2026-07-28, where whoever closes the response hears nothing more; else nil
+
 	// Of the older revisions, where streams can be resumed; else nil. resume.go says
 	// how.
 	feeds    *feeds
@@ -32,9 +36,12 @@ type exchange struct {
 	conn     context.Context // ends with the connection of the request
 	revision string
 
-	mu     sync.Mutex
+	mu     sync.Mutex    // never held while something is written
 	stream *reply.Stream // made when first needed
-	own    *carrier      // that stream as one that carries a feed; nil if it is none
+	own    *carrier      // that stream as what carries a feed
+	more   bool          // there is something for the writer to do
+	beat   bool          // a comment is due
+	idle   chan struct{} // closed when the writer has done all; nil when none runs
 	done   bool          // the answer is out: nothing may follow
 	last   float64       // progress only grows; below 0: none was told
 	timer  *time.Timer
@@ -76,39 +83,9 @@ func (x *exchange) ping() {
 	if x.done {
 		return
 	}
-	switch st := x.openLocked(); {
-	case st.KeepAlive(x.keepAlive) == nil:
-		x.timer.Reset(x.keepAlive)
-	case x.own != nil: // who resumes it keeps that connection alive
-		x.feeds.leave(x.own)
-	}
-}
-
-// openLocked returns the stream. x.mu is held while it writes, which is what
-// keeps the answer the last event; every write has a deadline.
-func (x *exchange) openLocked() *reply.Stream {
-	if x.stream == nil {
-		x.stream = reply.NewStream(x.w, x.timeout)
-		if x.feeds != nil && x.conn.Err() == nil { // else nobody has an id to resume from
-			x.own = x.feeds.open(x.resume, x.stream, false)
-			if x.own.prime(x.revision) != nil {
-				x.feeds.leave(x.own)
-			}
-		}
-	}
-	return x.stream
-}
-
-// sendLocked sends a message on the stream. A reader that went away ends the request
-// by itself, or can have the message when it resumes the stream.
-func (x *exchange) sendLocked(b []byte) {
-	st := x.openLocked()
-	if x.own == nil {
-		_ = st.Send(b)
-		return
-	}
-	x.own.feed.add(b, false)
-	x.feeds.push(x.own)
+	x.openLocked()
+	x.beat = true
+	x.writeLocked()
 }
 
 // progress sends a progress notification if the client asked for them and the
@@ -137,7 +114,7 @@ func (x *exchange) progress(done, total float64, text string) {
 		b = appendJSON(b, text)
 	}
 	b = append(b, "}}"...)
-	x.sendLocked(b)
+	x.sayLocked(b, false)
 }
 
 // severities orders the log levels of the protocol.
@@ -155,7 +132,7 @@ func (x *exchange) log(level string, data any) {
 	}
 	b := []byte(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"` + level + `","logger":"lyceum","data":`)
 	b = appendJSON(b, data)
-	x.sendLocked(append(b, "}}"...))
+	x.sayLocked(append(b, "}}"...), false)
 }
 
 // close ends the exchange's noise and tells whether the answer must go out as
@@ -173,17 +150,22 @@ func (x *exchange) close() *reply.Stream {
 	return x.stream
 }
 
-// release ends the stream of the request, if it has one that can be resumed, with
-// the handler. What it has said is kept for a while.
+// release ends the stream of the request, if it has one, with the handler. What it
+// has said is kept for a while, if it can be resumed.
 func (x *exchange) release() {
 	st := x.close()
-	if x.own == nil {
+	if st == nil {
 		return
 	}
-	x.feeds.end(x.own.feed, nil)
-	x.feeds.push(x.own)
+	x.still()
+	if x.lasting() {
+		x.feeds.end(x.own.feed, nil)
+		x.push()
+	}
 	st.Close() // from here on a takeover leaves the connection alone
-	x.feeds.leave(x.own)
+	if x.lasting() {
+		x.feeds.leave(x.own)
+	}
 }
 
 // feed returns what the stream of the request says, nil as long as there is none
@@ -193,7 +175,7 @@ func (x *exchange) feed() *feed {
 	x.mu.Lock()
 	own, done := x.own, x.done
 	x.mu.Unlock()
-	if own == nil || done {
+	if own == nil || own.feed.session == nil || done {
 		return nil
 	}
 	if x.conn.Err() != nil {
@@ -230,8 +212,10 @@ func (x *exchange) disconnect() {
 	x.mu.Lock()
 	if !x.done {
 		x.openLocked()
+		x.writeLocked() // an id to come back with
 	}
 	x.mu.Unlock()
+	x.still()
 	if f := x.feed(); f != nil {
 		x.feeds.disconnect(f, x.revision)
 	}
@@ -257,17 +241,19 @@ func (x *exchange) fail(status int, e *rpcError) {
 }
 
 func (x *exchange) finish(status int, body []byte) {
-	switch s := x.close(); {
-	case s == nil:
+	st := x.close()
+	if st == nil {
 		writeBody(x.w, status, body, x.timeout)
-	case x.own == nil:
-		_ = s.Send(body)
-		s.Close()
-	default:
-		x.feeds.end(x.own.feed, body)
-		x.feeds.push(x.own)
-		s.Close()
+		return
 	}
+	x.still()
+	if x.lasting() {
+		x.feeds.end(x.own.feed, body)
+	} else {
+		x.own.feed.add(body, true)
+	}
+	x.push()
+	st.Close()
 }
 
 func writeBody(w http.ResponseWriter, status int, body []byte, timeout time.Duration) {

@@ -181,6 +181,8 @@ func (s *Server) postModern(w http.ResponseWriter, r *http.Request, in *incoming
 		return
 	}
 	x := s.exchange(w, r, m)
+	x.ends = r.Context()
+	defer x.release()
 	if m.meta.logLevel != "" {
 		x.logAt = severities[m.meta.logLevel]
 		if x.logAt == 0 {

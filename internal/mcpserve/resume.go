@@ -16,11 +16,12 @@ import (
 // on behind it, on another connection.
 //
 // Nothing here sends while it holds a lock: whoever sends takes one event after the
-// other from its feed.
+// other from its feed. So a feed is also the buffer between a tool and its reader,
+// in every revision.
 type feed struct {
-	name     string // begins the ids of its events; random, so that it is of no stream of another session
-	session  *feedSession
-	standing bool // opened by a GET: no answer ends it
+	name     string       // begins the ids of its events; random, so that it is of no stream of another session
+	session  *feedSession // nil where streams are not resumed: the events then have no ids
+	standing bool         // opened by a GET: no answer ends it
 
 	mu      sync.Mutex
 	kept    []event // in the order of their numbers, which have gaps where one was dropped
@@ -54,6 +55,8 @@ type carrier struct {
 	sent  uint64        // number of the last event that it has sent
 	wake  chan struct{} // has room for one: there is something to send
 	taken chan struct{} // closed when another connection carries the feed
+
+	primed bool // the response has begun; belongs to whoever sends
 }
 
 func newCarrier(f *feed, out *reply.Stream, sent uint64) *carrier {
@@ -65,7 +68,12 @@ var errTaken = errors.New("another connection carries the stream")
 
 // eventID is how the client names event n: the feed, a hyphen and the number. The
 // number 0 is the place before the first event.
-func (f *feed) eventID(n uint64) string { return f.name + "-" + strconv.FormatUint(n, 10) }
+func (f *feed) eventID(n uint64) string {
+	if f.session == nil {
+		return ""
+	}
+	return f.name + "-" + strconv.FormatUint(n, 10)
+}
 
 // splitEventID takes an id apart, as eventID has made it.
 func splitEventID(id string) (name string, n uint64, ok bool) {
@@ -131,6 +139,11 @@ func (f *feed) next(c *carrier) (e event, found, over bool, err error) {
 	if f.carrier != c {
 		return event{}, false, false, errTaken
 	}
+	if f.session == nil { // nobody comes back for what was sent
+		for len(f.kept) > 0 && f.kept[0].n <= c.sent {
+			f.dropLocked(0)
+		}
+	}
 	for i := len(f.kept); i > 0; i-- {
 		if f.kept[i-1].n <= c.sent {
 			break
@@ -163,7 +176,7 @@ func (c *carrier) flush() (over bool, err error) {
 // them, and counts as a log message of the session.
 func (c *carrier) tellGap(n uint64) error {
 	lost := strconv.FormatUint(n-1-c.sent, 10)
-	if level := c.feed.session.level(); level > severities["warning"] {
+	if s := c.feed.session; s == nil || s.level() > severities["warning"] {
 		return c.out.Comment(lost + " events of this stream are no longer kept")
 	}
 	return c.out.SendEvent(reply.Event{ID: c.feed.eventID(n - 1), Data: []byte(
@@ -211,6 +224,14 @@ func (s *feeds) push(c *carrier) {
 		default:
 		}
 	}
+}
+
+// abandon forgets what nobody will read.
+func (f *feed) abandon() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.carrier, f.ended = nil, true
+	f.kept, f.bytes = nil, 0
 }
 
 // carried reports whether a connection carries the feed and, if none does, for how

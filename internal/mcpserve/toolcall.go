@@ -190,6 +190,7 @@ func (c *toolCall) refusal(x *exchange) *fault.Error {
 // drop ends a request without an answer: an empty stream, or no content.
 func (x *exchange) drop() {
 	if s := x.close(); s != nil {
+		x.still()
 		s.Close()
 		return
 	}
