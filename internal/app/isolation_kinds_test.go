@@ -102,7 +102,7 @@ func (w *walk) ended(id string) bool {
 // registry returns every kind of id with its verbs, and ids that are gone.
 func (w *walk) registry() []*idKind {
 	w.Helper()
-	return append([]*idKind{w.transports(), w.sessions(), w.jobs(), w.refs(), w.cursors(), w.keys(), w.questions()}, w.objects()...)
+	return append([]*idKind{w.transports(), w.sessions(), w.jobs(), w.refs(), w.cursors(), w.keys(), w.questions(), w.events()}, w.objects()...)
 }
 
 func (w *walk) transports() *idKind {

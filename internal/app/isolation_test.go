@@ -75,7 +75,8 @@ type walk struct {
 	found        []string      // what the walk reports
 
 	mu    sync.Mutex
-	owned map[string]bool // under mu: ids of alice's that a broken look-up finds for anybody
+	owned map[string]bool   // under mu: ids of alice's that a broken look-up finds for anybody
+	homes map[string]string // under mu: the transport sessions of the ids that have one, which it finds too
 }
 
 // hold is a call that becomes a job and runs until it is released.
@@ -110,6 +111,10 @@ func asks() tools.Tool {
 	})
 }
 
+// walkResumeWindow is short: the question of a call ends with its stream only when
+// nobody can resume that any more.
+const walkResumeWindow = 500 * time.Millisecond
+
 func newWalk(t *testing.T) *walk {
 	t.Helper()
 	w := &walk{T: t, release: make(chan struct{})}
@@ -118,8 +123,8 @@ func newWalk(t *testing.T) *walk {
 		c.Transport.IdleTTL, c.Transport.MaxPerOwner = 2*time.Second, 1000
 		c.Sessions.MaxPerOwner = 1000
 		c.Jobs.InlineLimit, c.Jobs.Retention = 100*time.Millisecond, time.Second
-		c.Work.Tickets = 48                                                         // held jobs keep theirs
-		c.HTTP.MaxStreamsPerOwner, c.HTTP.ResumeWindow = 1000, 500*time.Millisecond // questions end with their streams
+		c.Work.Tickets = 48                                                     // held jobs keep theirs
+		c.HTTP.MaxStreamsPerOwner, c.HTTP.ResumeWindow = 1000, walkResumeWindow // questions end with their streams
 	})
 	w.site, w.http = s, s.http
 	t.Cleanup(func() { close(w.release) })
@@ -146,8 +151,11 @@ func (w *walk) spoiled(next http.Handler) http.Handler {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		w.mu.Lock()
 		for id := range w.owned {
-			if strings.Contains(string(body), id) || strings.Contains(r.URL.Path, id) || r.Header.Get("Mcp-Session-Id") == id {
+			if strings.Contains(string(body), id) || strings.Contains(r.URL.Path, id) || r.Header.Get("Mcp-Session-Id") == id || r.Header.Get("Last-Event-ID") == id {
 				r.Header.Set("Authorization", "Bearer "+w.alice.token)
+				if home := w.homes[id]; home != "" {
+					r.Header.Set("Mcp-Session-Id", home)
+				}
 				if strings.HasPrefix(r.URL.Path, "/api/") {
 					r.Header.Set("Authorization", "Bearer "+w.admin.token)
 				}

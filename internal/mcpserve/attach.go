@@ -113,7 +113,9 @@ func (c *toolCall) deliver(out job.Outcome) {
 // detach leaves the job to its owner, to whom the answer names it. until is when the
 // answer is due.
 func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error, until time.Time) {
-	adrift := c.x.adrift()
+	// The client may have come back since the connection was found lost; its answer
+	// is no sooner due for that.
+	drifts := c.x.adrift() || c.x.feed() != nil && time.Now().Before(until)
 	c.task.keep()
 	c.goesOn(h.ID())
 	j := h.Detach()
@@ -127,7 +129,7 @@ func (c *toolCall) detach(ctx context.Context, h *job.Handle, err error, until t
 		c.body = c.created(j)
 	}
 	switch {
-	case adrift:
+	case drifts:
 		c.drift(ctx, j, until)
 	case c.lost != nil && c.lost.Err() != nil && c.x.feed() == nil:
 		c.linger(ctx, j)

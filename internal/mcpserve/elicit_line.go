@@ -409,5 +409,8 @@ func (x *exchange) request(id, method string, params json.RawMessage) (over func
 	b := append([]byte(`{"jsonrpc":"2.0","id":"`+id+`","method":"`+method+`","params":`), params...)
 	b = append(b, '}')
 	n := x.sayLocked(b, true)
+	if n == 0 { // the connection is lost, and the stream with it
+		return nil, false
+	}
 	return func() { x.own.feed.unpin(n) }, true
 }

@@ -25,7 +25,9 @@ type feed struct {
 
 	mu      sync.Mutex
 	kept    []event // in the order of their numbers, which have gaps where one was dropped
-	bytes   int     // that the kept ones take
+	bytes   int     // of those that are not pinned
+	pins    int     // how many those are
+	held    int     // and what they take
 	last    uint64  // number of the latest event; the first one has 1
 	ended   bool    // nothing will follow
 	carrier *carrier
@@ -102,8 +104,13 @@ func (f *feed) add(data []byte, pinned bool) uint64 {
 func (f *feed) addLocked(data []byte, pinned bool) uint64 {
 	f.last++
 	f.kept = append(f.kept, event{n: f.last, data: data, pinned: pinned})
-	f.bytes += cap(data)
-	for i := 0; i < len(f.kept)-1 && (len(f.kept) > maxFeedEvents || f.bytes > maxFeedBytes); {
+	if pinned { // it makes no room at the cost of others
+		f.pins++
+		f.held += cap(data)
+	} else {
+		f.bytes += cap(data)
+	}
+	for i := 0; i < len(f.kept)-1 && (len(f.kept)-f.pins > maxFeedEvents || f.bytes > maxFeedBytes); {
 		if f.kept[i].pinned {
 			i++
 			continue
@@ -114,7 +121,12 @@ func (f *feed) addLocked(data []byte, pinned bool) uint64 {
 }
 
 func (f *feed) dropLocked(i int) {
-	f.bytes -= cap(f.kept[i].data)
+	if e := f.kept[i]; e.pinned {
+		f.pins--
+		f.held -= cap(e.data)
+	} else {
+		f.bytes -= cap(e.data)
+	}
 	copy(f.kept[i:], f.kept[i+1:])
 	f.kept[len(f.kept)-1] = event{}
 	f.kept = f.kept[:len(f.kept)-1]
@@ -125,8 +137,11 @@ func (f *feed) unpin(n uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.kept {
-		if f.kept[i].n == n {
-			f.kept[i].pinned = false
+		if e := &f.kept[i]; e.n == n && e.pinned {
+			e.pinned = false
+			f.pins--
+			f.held -= cap(e.data)
+			f.bytes += cap(e.data)
 		}
 	}
 }
@@ -184,10 +199,16 @@ func (c *carrier) tellGap(n uint64) error {
 			`{"code":"events_lost","count":` + lost + `,"message":"so many events of this stream came while nobody read it and are no longer kept"}}}`)})
 }
 
-// Send makes data an event of the feed, for the next flush. It never fails: what
-// cannot be sent is kept for who resumes.
+// Send makes data an event of the feed, for the next flush: what that cannot send is
+// kept for who resumes. It fails where another connection carries the feed, which
+// would not hear of the event.
 func (c *carrier) Send(data []byte) error {
-	c.feed.add(data, false)
+	c.feed.mu.Lock()
+	defer c.feed.mu.Unlock()
+	if c.feed.carrier != c {
+		return errTaken
+	}
+	c.feed.addLocked(data, false)
 	return nil
 }
 
@@ -231,7 +252,7 @@ func (f *feed) abandon() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.carrier, f.ended = nil, true
-	f.kept, f.bytes = nil, 0
+	f.kept, f.bytes, f.pins, f.held = nil, 0, 0, 0
 }
 
 // carried reports whether a connection carries the feed and, if none does, for how

@@ -47,10 +47,13 @@ func talk(gate <-chan struct{}) tools.Tool {
 			said += string(content)
 		}
 		if in.Gate {
-			select {
-			case <-gate:
-			case <-ctx.Done():
-				return echoOut{}, ctx.Err()
+			if err := c.Ticket.Aside(ctx, func() { // others want to talk meanwhile
+				select {
+				case <-gate:
+				case <-ctx.Done():
+				}
+			}); err != nil {
+				return echoOut{}, err
 			}
 		}
 		say(in.N/2, in.N)

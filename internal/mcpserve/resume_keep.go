@@ -179,7 +179,7 @@ func (s *feeds) keepLocked(f *feed) {
 		return
 	}
 	s.expireLocked()
-	k := &keptFeed{feed: f, bytes: f.bytes + feedOverhead, expires: time.Now().Add(s.window)}
+	k := &keptFeed{feed: f, bytes: f.bytes + f.held + feedOverhead, expires: time.Now().Add(s.window)}
 	of.ended = append(of.ended, s.ended.PushBack(k))
 	of.bytes += k.bytes
 	s.bytes += k.bytes

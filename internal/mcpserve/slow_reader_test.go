@@ -127,6 +127,7 @@ func TestReadersThatStop(t *testing.T) {
 	t.Logf("%d calls beside %d readers that hang: the slowest took %v; heap +%d KiB", n, len(conns), worst, grown>>10)
 
 	// Who has more to say than the buffers hold notices; the rest would at its next word.
+	until(t, "the end of standing streams that were told much", func() bool { return w.server.Streams() <= 2*readers-2 })
 	deadline := time.Now().Add(3 * writeTimeout)
 	for _, c := range conns[2:4] {
 		_ = c.SetReadDeadline(deadline)
